@@ -1,0 +1,11 @@
+/* analysis/commands.h - the commands of this room: C(name, function, summary).  See main.c. */
+#ifndef ANALYSIS_COMMANDS_H
+#define ANALYSIS_COMMANDS_H
+
+#define ANALYSIS_COMMANDS(C)
+
+#define C(name, function, summary) int function(int argc, char **argv);
+ANALYSIS_COMMANDS(C)
+#undef C
+
+#endif

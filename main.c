@@ -1,0 +1,54 @@
+/* main.c - the front door: a table of commands, nothing else.
+ *
+ * A command is a function of the room that can do it.  It parses its own arguments, prints its own results, and returns the
+ * exit status of docs/interface.md. */
+#include <stdio.h>
+#include <string.h>
+
+#include "analysis/commands.h"
+#include "model/blas.h"
+#include "orchestrator/commands.h"
+#include "slurm/commands.h"
+#include "sweeps/commands.h"
+#include "worker/commands.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+    const char *summary;               /* NULL: not for users */
+} commands[] = {
+#define C(name, function, summary) {name, function, summary},
+    ORCHESTRATOR_COMMANDS(C) SWEEPS_COMMANDS(C) SLURM_COMMANDS(C) ANALYSIS_COMMANDS(C) WORKER_COMMANDS(C)
+#undef C
+};
+
+static void usage(FILE *to)
+{
+    fputs("usage: sluice COMMAND [ARGUMENT ...]\n\n", to);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (commands[i].summary)
+            fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\nEach command explains itself: sluice COMMAND --help\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    blas_choose_kernels(argv); /* may start this program anew, with the right kernels for this CPU */
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        usage(stdout);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts("sluice " SLUICE_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(argv[1], commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "sluice: there is no command '%s'; see sluice --help\n", argv[1]);
+    return 2;
+}

@@ -1,0 +1,11 @@
+/* orchestrator/commands.h - the commands of this room: C(name, function, summary).  See main.c. */
+#ifndef ORCHESTRATOR_COMMANDS_H
+#define ORCHESTRATOR_COMMANDS_H
+
+#define ORCHESTRATOR_COMMANDS(C)
+
+#define C(name, function, summary) int function(int argc, char **argv);
+ORCHESTRATOR_COMMANDS(C)
+#undef C
+
+#endif

@@ -1,0 +1,11 @@
+/* slurm/commands.h - the commands of this room: C(name, function, summary).  See main.c. */
+#ifndef SLURM_COMMANDS_H
+#define SLURM_COMMANDS_H
+
+#define SLURM_COMMANDS(C)
+
+#define C(name, function, summary) int function(int argc, char **argv);
+SLURM_COMMANDS(C)
+#undef C
+
+#endif

@@ -1,0 +1,11 @@
+/* worker/commands.h - the commands of this room: C(name, function, summary).  See main.c. */
+#ifndef WORKER_COMMANDS_H
+#define WORKER_COMMANDS_H
+
+#define WORKER_COMMANDS(C)
+
+#define C(name, function, summary) int function(int argc, char **argv);
+WORKER_COMMANDS(C)
+#undef C
+
+#endif
