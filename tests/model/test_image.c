@@ -1,0 +1,467 @@
+/* Pixels as Pillow and torchvision make them: tests/reference/image.h5 (written by image.py beside it) byte for byte,
+ * published vectors of the resize, and what image_draw() draws. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "io/h5.h"
+#include "model/image.h"
+
+static struct image_scratch scratch;
+
+/* --- the reference file
+ * --------------------------------------------------------------------------------------------------- */
+
+static void *read_array(h5 *file, const char *name, enum h5_type type, int rank, size_t shape[2])
+{
+    void *data = NULL;
+    err e = {0};
+
+    if (h5_read_alloc(file, name, type, rank, shape, (size_t)1 << 24, &data, &e))
+        fail_msg("%s", e.text);
+    return data;
+}
+
+/* The cases of a group and its flat inputs and outputs; take() walks through a flat array. */
+struct group {
+    int32_t *cases;
+    size_t count, fields, in_size, out_size;
+    uint8_t *in, *in_at;
+    void *out;
+    size_t out_used;
+};
+
+static struct group group_open(h5 *file, const char *name, enum h5_type out_type)
+{
+    struct group g = {0};
+    char path[64];
+    size_t shape[2];
+
+    snprintf(path, sizeof path, "%s/cases", name);
+    g.cases = read_array(file, path, H5_I32, 2, shape);
+    g.count = shape[0];
+    g.fields = shape[1];
+    snprintf(path, sizeof path, "%s/in", name);
+    g.in = g.in_at = read_array(file, path, H5_U8, 1, shape);
+    g.in_size = shape[0];
+    snprintf(path, sizeof path, "%s/out", name);
+    g.out = read_array(file, path, out_type, 1, shape);
+    g.out_size = shape[0];
+    assert_true(g.count > 0);
+    return g;
+}
+
+static struct image_view group_image(struct group *g, int height, int width, int channels)
+{
+    struct image_view view = image_whole(g->in_at, height, width, channels);
+
+    g->in_at += (size_t)height * view.stride;
+    assert_true((size_t)(g->in_at - g->in) <= g->in_size);
+    return view;
+}
+
+static size_t group_out(struct group *g, size_t n)
+{
+    size_t at = g->out_used;
+
+    g->out_used += n;
+    assert_true(g->out_used <= g->out_size);
+    return at;
+}
+
+static void group_close(struct group *g)
+{
+    assert_int_equal(g->in_at - g->in, g->in_size); /* every case was looked at */
+    assert_int_equal(g->out_used, g->out_size);
+    free(g->cases);
+    free(g->in);
+    free(g->out);
+}
+
+static h5 *reference(void)
+{
+    h5 *file = NULL;
+    err e = {0};
+
+    if (h5_open(SOURCE_DIR "/tests/reference/image.h5", &file, &e))
+        fail_msg("%s", e.text);
+    return file;
+}
+
+/* --- against the reference file
+ * ------------------------------------------------------------------------------------------- */
+
+static void resize_equals_pillow(void **state)
+{
+    h5 *file = reference();
+    struct group g = group_open(file, "resize", H5_U8);
+
+    (void)state;
+    for (size_t i = 0; i < g.count; i++) {
+        const int32_t *c = g.cases + i * g.fields;
+        struct image_view in = group_image(&g, c[0], c[1], c[2]);
+        size_t n = (size_t)c[3] * (size_t)c[4] * (size_t)c[2];
+        const uint8_t *expected = (uint8_t *)g.out + group_out(&g, n);
+        uint8_t *out = malloc(n);
+        err e = {0};
+
+        assert_int_equal(image_resize(in, (enum image_filter)c[5], c[3], c[4], out, &scratch, &e), 0);
+        assert_memory_equal(out, expected, n);
+        free(out);
+    }
+    group_close(&g);
+    h5_close(file);
+}
+
+static void crops_equal_torchvision(void **state)
+{
+    size_t shape[2], words_shape[2];
+    h5 *file = reference();
+    double *cases = read_array(file, "crop/cases", H5_F64, 2, shape);
+    int64_t *numbers = read_array(file, "crop/words", H5_I64, 2, words_shape);
+    int central = 0;
+
+    (void)state;
+    assert_int_equal(words_shape[1], IMAGE_CROP_WORDS);
+    for (size_t i = 0; i < shape[0]; i++) {
+        const double *c = cases + i * shape[1];
+        uint32_t words[IMAGE_CROP_WORDS], other[IMAGE_CROP_WORDS];
+        struct image_box box, again;
+
+        for (int k = 0; k < IMAGE_CROP_WORDS; k++)
+            words[k] = (uint32_t)numbers[i * IMAGE_CROP_WORDS + (size_t)k];
+        box = image_random_box((int)c[0], (int)c[1], (float)c[2], words);
+        assert_int_equal(box.top, c[3]);
+        assert_int_equal(box.left, c[4]);
+        assert_int_equal(box.height, c[5]);
+        assert_int_equal(box.width, c[6]);
+        for (int k = 0; k < IMAGE_CROP_WORDS; k++)
+            other[k] = ~words[k];
+        again = image_random_box((int)c[0], (int)c[1], (float)c[2], other);
+        central += !memcmp(&box, &again, sizeof box);
+    }
+    assert_true(central > 0); /* boxes that no number changes: the fallback was among the cases */
+    free(cases);
+    free(numbers);
+    h5_close(file);
+}
+
+static void centre_equals_torchvision(void **state)
+{
+    size_t shape[2], boxes_shape[2];
+    h5 *file = reference();
+    int32_t *cases = read_array(file, "centre/cases", H5_I32, 2, shape);
+    int32_t *boxes = read_array(file, "centre/boxes", H5_I32, 2, boxes_shape);
+
+    (void)state;
+    for (size_t i = 0; i < shape[0]; i++) {
+        const int32_t *c = cases + i * shape[1];
+        int height, width, side = c[2] * 7 / 8 > 1 ? c[2] * 7 / 8 : 1;
+        struct image_box box;
+
+        image_shorter_side(c[0], c[1], c[2], &height, &width);
+        assert_int_equal(height, c[3]);
+        assert_int_equal(width, c[4]);
+        box = image_centre(height, width, side);
+        assert_int_equal(box.top, boxes[2 * i]);
+        assert_int_equal(box.left, boxes[2 * i + 1]);
+    }
+    free(cases);
+    free(boxes);
+    h5_close(file);
+}
+
+/* brightness NULL: the test side. */
+static void check_pipelines(struct group *g, const float *brightness)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        const int32_t *c = g->cases + i * g->fields;
+        struct image_view in = group_image(g, c[1], c[2], c[3]);
+        size_t n = (size_t)c[4] * (size_t)c[4] * 3;
+        const float *expected = (float *)g->out + group_out(g, n);
+        struct image_draw draw = {.brightness = 1};
+        float *out = malloc(n * sizeof *out);
+        err e = {0};
+
+        if (brightness)
+            draw = (struct image_draw){{c[5], c[6], c[7], c[8]}, c[9], brightness[i]};
+        assert_int_equal(
+            image_transform(&image_pipelines[c[0]], c[4], in, brightness ? &draw : NULL, out, &scratch, &e), 0);
+        assert_memory_equal(out, expected, n * sizeof *out);
+        free(out);
+    }
+}
+
+static void test_pipelines_equal_torchvision(void **state)
+{
+    h5 *file = reference();
+    struct group g = group_open(file, "test", H5_F32);
+
+    (void)state;
+    check_pipelines(&g, NULL);
+    group_close(&g);
+    h5_close(file);
+}
+
+static void train_pipelines_equal_torchvision(void **state)
+{
+    h5 *file = reference();
+    struct group g = group_open(file, "train", H5_F32);
+    size_t shape[2];
+    float *brightness = read_array(file, "train/brightness", H5_F32, 1, shape);
+
+    (void)state;
+    assert_int_equal(shape[0], g.count);
+    check_pipelines(&g, brightness);
+    free(brightness);
+    group_close(&g);
+    h5_close(file);
+}
+
+/* --- published vectors
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void rows_of_known_values(void **state)
+{
+    static const struct {
+        int from, to;
+        uint8_t in[8], bicubic[7], bilinear[7];
+    } rows[] = {
+        {4, 7, {0, 50, 100, 200}, {0, 13, 46, 72, 106, 172, 208}, {0, 18, 46, 75, 107, 164, 200}},
+        {2, 5, {0, 255}, {0, 17, 128, 238, 255}, {0, 25, 128, 230, 255}},
+        {8, 3, {10, 20, 30, 40, 200, 210, 220, 230}, {12, 120, 228}, {21, 120, 219}},
+        {6, 4, {0, 0, 255, 255, 0, 0}, {0, 180, 180, 0}, {0, 170, 170, 0}},
+    };
+    err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t out[7];
+        size_t n = (size_t)rows[i].to;
+
+        assert_int_equal(
+            image_resize(image_whole(rows[i].in, 1, rows[i].from, 1), IMAGE_BICUBIC, 1, rows[i].to, out, &scratch, &e),
+            0);
+        assert_memory_equal(out, rows[i].bicubic, n);
+        assert_int_equal(
+            image_resize(image_whole(rows[i].in, rows[i].from, 1, 1), IMAGE_BILINEAR, rows[i].to, 1, out, &scratch, &e),
+            0);
+        assert_memory_equal(out, rows[i].bilinear, n);
+    }
+}
+
+static uint8_t *pattern(int height, int width)
+{
+    uint8_t *pixels = malloc((size_t)height * (size_t)width * 3), *p = pixels;
+
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            for (int c = 0; c < 3; c++)
+                *p++ = (uint8_t)(7 * x + 13 * y + 29 * c + x * y / 3);
+    return pixels;
+}
+
+static void pattern_checksums(void **state)
+{
+    static const struct {
+        int width, height, to_width, to_height;
+        uint32_t bicubic, bilinear;
+    } cases[] = {
+        {32, 32, 256, 256, 0x50ea8da8, 0x3a9656ad},   {28, 28, 224, 224, 0xf5580ae2, 0xe61a0fb8},
+        {500, 375, 341, 256, 0x806c9c48, 0x3b9166aa}, {333, 500, 256, 384, 0x9c9cc306, 0xc7778cc7},
+        {100, 80, 224, 224, 0x5f392141, 0xe9e48131},
+    };
+    err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t *in = pattern(cases[i].height, cases[i].width);
+        size_t n = (size_t)cases[i].to_width * (size_t)cases[i].to_height * 3;
+        uint8_t *out = malloc(n);
+
+        for (int filter = IMAGE_BILINEAR; filter <= IMAGE_BICUBIC; filter++) {
+            assert_int_equal(image_resize(image_whole(in, cases[i].height, cases[i].width, 3),
+                                          (enum image_filter)filter, cases[i].to_height, cases[i].to_width, out,
+                                          &scratch, &e),
+                             0);
+            assert_int_equal(crc32(0, out, (uInt)n), filter == IMAGE_BICUBIC ? cases[i].bicubic : cases[i].bilinear);
+        }
+        free(in);
+        free(out);
+    }
+}
+
+/* The whole test side of `default` at 224, back in interleaved bytes. */
+static void pipeline_checksums(void **state)
+{
+    enum { SIDE = 224, PLANE = SIDE * SIDE };
+    static const struct {
+        int width, height;
+        uint32_t crc;
+    } cases[] = {{500, 375, 0x55d4ce84}, {333, 500, 0x0415c195}, {32, 32, 0xdcf23a94}};
+    float *out = malloc(3 * PLANE * sizeof *out);
+    uint8_t *bytes = malloc(3 * PLANE);
+    err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t *in = pattern(cases[i].height, cases[i].width);
+
+        assert_int_equal(image_transform(&image_pipelines[IMAGE_DEFAULT], SIDE,
+                                         image_whole(in, cases[i].height, cases[i].width, 3), NULL, out, &scratch, &e),
+                         0);
+        for (int k = 0; k < 3 * PLANE; k++)
+            bytes[k] = (uint8_t)lrintf(255 * out[k % 3 * PLANE + k / 3]);
+        assert_int_equal(crc32(0, bytes, 3 * PLANE), cases[i].crc);
+        free(in);
+    }
+    free(out);
+    free(bytes);
+}
+
+static void cifar_values(void **state)
+{
+    enum { SIDE = 224, PLANE = SIDE * SIDE };
+    static const float corner[3] = {-1.44123864f, -0.98013991f, -0.33241722f};
+    uint8_t *in = pattern(32, 32);
+    float *out = malloc(3 * PLANE * sizeof *out);
+    double sum = 0;
+    err e = {0};
+
+    (void)state;
+    assert_int_equal(
+        image_transform(&image_pipelines[IMAGE_CIFAR], SIDE, image_whole(in, 32, 32, 3), NULL, out, &scratch, &e), 0);
+    for (int c = 0; c < 3; c++)
+        assert_float_equal(out[c * PLANE], corner[c], 1e-7);
+    for (int k = 0; k < 3 * PLANE; k++)
+        sum += out[k];
+    assert_float_equal(sum, 16051.644, 0.01);
+    free(in);
+    free(out);
+}
+
+/* --- draws and refusals
+ * --------------------------------------------------------------------------------------------------- */
+
+static void draws_are_uniform(void **state)
+{
+    enum { DRAWS = 4000, HEIGHT = 300, WIDTH = 300 };
+    const struct image_pipeline *p = image_pipeline_by_name("cifar");
+    double flips = 0, brightness = 0, area = 0, log_ratio = 0;
+    float least = 2, most = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        rng r = rng_stream(7, RNG_TEST, 0, 0, i);
+        struct image_draw d = image_draw(p, HEIGHT, WIDTH, &r);
+
+        assert_true(d.box.top >= 0 && d.box.top + d.box.height <= HEIGHT && d.box.left >= 0 &&
+                    d.box.left + d.box.width <= WIDTH);
+        flips += d.flip;
+        brightness += d.brightness;
+        least = fminf(least, d.brightness);
+        most = fmaxf(most, d.brightness);
+        area += (double)d.box.height * d.box.width / (HEIGHT * WIDTH);
+        log_ratio += log((double)d.box.width / d.box.height);
+    }
+    assert_float_equal(flips / DRAWS, 0.5, 4 * 0.5 / sqrt(DRAWS));
+    assert_float_equal(brightness / DRAWS, 1, 4 * 2 * 63 / 255.0 / sqrt(12.0 * DRAWS));
+    assert_true(least >= 1 - 63 / 255.0 - 1e-6 && least < 0.76 && most <= 1 + 63 / 255.0 + 1e-6 && most > 1.24);
+    assert_true(area / DRAWS > 0.45 &&
+                area / DRAWS < 0.55); /* a little below 0.54: large boxes of other ratios do not fit */
+    assert_float_equal(log_ratio / DRAWS, 0, 4 * 2 * log(4 / 3.0) / sqrt(12.0 * DRAWS));
+}
+
+/* What a draw takes from its stream does not depend on the image. */
+static void draws_take_equally(void **state)
+{
+    rng a = rng_stream(1, RNG_TEST, 0, 0, 0), b = a;
+    struct image_draw of_a = image_draw(&image_pipelines[IMAGE_PLAIN], 28, 28, &a);
+    struct image_draw of_b = image_draw(&image_pipelines[IMAGE_DEFAULT], 1, 600, &b);
+
+    (void)state;
+    assert_int_equal(rng_u32(&a), rng_u32(&b));
+    assert_true(of_a.brightness == 1 && of_b.brightness == 1);
+    assert_true(of_a.flip == of_b.flip);
+}
+
+static void impossible_shapes(void **state)
+{
+    static const struct {
+        int side, height, width, channels;
+        struct image_draw draw;
+        const char *text;
+    } cases[] = {
+        {8, 0, 4, 3, {{0, 0, 4, 4}, 0, 1}, "sides are 1 to"},
+        {0, 4, 4, 3, {{0, 0, 4, 4}, 0, 1}, "sides are 1 to"},
+        {8, 4, 70000, 1, {{0, 0, 4, 4}, 0, 1}, "sides are 1 to"},
+        {70000, 4, 4, 1, {{0, 0, 4, 4}, 0, 1}, "sides are 1 to"},
+        {8, 4, 4, 2, {{0, 0, 4, 4}, 0, 1}, "2 channels"},
+        {8, 4, 4, 3, {{1, 0, 4, 4}, 0, 1}, "does not lie in"},
+        {8, 4, 4, 3, {{0, -1, 4, 4}, 0, 1}, "does not lie in"},
+        {8, 4, 4, 3, {{0, 0, 0, 4}, 0, 1}, "does not lie in"},
+        {8, 4, 4, 3, {{0, 4, 4, 2147483647}, 0, 1}, "does not lie in"},
+    };
+    uint8_t pixels[48] = {0};
+    float out[192];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image_view in = image_whole(pixels, cases[i].height, cases[i].width, cases[i].channels);
+        err e = {0};
+
+        assert_int_equal(
+            image_transform(&image_pipelines[IMAGE_PLAIN], cases[i].side, in, &cases[i].draw, out, &scratch, &e),
+            ERR_SHAPE);
+        assert_non_null(strstr(e.text, cases[i].text));
+    }
+    assert_null(image_pipeline_by_name("fancy"));
+}
+
+/* The shorter side becomes 37 pixels, the longer one would have 37 * 65535. */
+static void too_long_an_image(void **state)
+{
+    uint8_t *pixels = calloc(1, 65535);
+    float out[3 * 32 * 32];
+    err e = {0};
+
+    (void)state;
+    assert_int_equal(
+        image_transform(&image_pipelines[IMAGE_DEFAULT], 32, image_whole(pixels, 1, 65535, 1), NULL, out, &scratch, &e),
+        ERR_SHAPE);
+    free(pixels);
+}
+
+static int free_scratch(void **state)
+{
+    (void)state;
+    image_scratch_free(&scratch);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resize_equals_pillow),
+        cmocka_unit_test(crops_equal_torchvision),
+        cmocka_unit_test(centre_equals_torchvision),
+        cmocka_unit_test(test_pipelines_equal_torchvision),
+        cmocka_unit_test(train_pipelines_equal_torchvision),
+        cmocka_unit_test(rows_of_known_values),
+        cmocka_unit_test(pattern_checksums),
+        cmocka_unit_test(pipeline_checksums),
+        cmocka_unit_test(cifar_values),
+        cmocka_unit_test(draws_are_uniform),
+        cmocka_unit_test(draws_take_equally),
+        cmocka_unit_test(impossible_shapes),
+        cmocka_unit_test(too_long_an_image),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, free_scratch);
+}
