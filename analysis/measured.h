@@ -1,0 +1,106 @@
+/* analysis/measured.h - what a sweep measured, in the form that statistics need: options as numbered levels, metrics as
+ * columns of numbers, accuracy matrices as curves.
+ *
+ * Definitions, with a[t][k] the accuracy (%) on task k after learning task t, 0 <= k <= t < T (HiDe-Prompt, NeurIPS
+ * 2023, appendix; NoRGa, NeurIPS 2024, section 6): average accuracy after task t   A_t = mean over k <= t of a[t][k]
+ * FAA = A_(T-1)      CAA = mean over t of A_t forgetting of task k            F_k = max over t of a[t][k] - a[T-1][k]
+ * (never negative)  FFM = mean over k < T-1 of F_k FAA, CAA and FFM are taken from the store; A_t and F_k are computed
+ * here from its accuracy table. */
+#ifndef ANALYSIS_MEASURED_H
+#define ANALYSIS_MEASURED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "io/tables.h"
+
+/* M(id, key, label, unit, sign, digits, help): sign is 1 where more is better, -1 where less is. */
+#define METRICS(M)                                                                                                     \
+    M(FAA, "faa", "FAA", "%", 1, 2, "final average accuracy")                                                          \
+    M(CAA, "caa", "CAA", "%", 1, 2, "cumulative average accuracy")                                                     \
+    M(FFM, "ffm", "FFM", "%", -1, 2, "final forgetting measure")                                                       \
+    M(TII, "tii_accuracy", "TII", "%", 1, 2, "task identity inferred rightly")                                         \
+    M(SECONDS, "seconds", "time", "s", -1, 1, "wall time of the trial's stages, shared ones included")                 \
+    M(CORE_SECONDS, "core_seconds", "core time", "s", -1, 1, "wall time times cores")                                  \
+    M(PARAMETERS, "trainable_parameters", "trained", "", -1, 0, "trainable parameters")
+
+enum metric {
+#define M(id, key, label, unit, sign, digits, help) METRIC_##id,
+    METRICS(M)
+#undef M
+        METRIC_COUNT
+};
+
+struct metric_info {
+    const char *key, *label, *unit;
+    int sign, digits;
+    const char *help;
+};
+extern const struct metric_info metric_info[METRIC_COUNT];
+enum metric metric_by_key(const char *key); /* METRIC_COUNT if there is none */
+
+#define TRIAL_STATUSES(S) S(waiting) S(running) S(done) S(failed) S(pruned)
+enum trial_status {
+#define S(name) STATUS_##name,
+    TRIAL_STATUSES(S)
+#undef S
+        STATUS_COUNT
+};
+extern const char *const trial_status_names[STATUS_COUNT];
+enum trial_status trial_status_by_name(const char *name); /* STATUS_COUNT if there is none */
+
+/* An option that the sweep varies, or the method, data set or backbone. */
+struct factor {
+    char name[NAME_SIZE]; /* as in YAML: "gate.activation" */
+    int levels_count;
+    char **levels; /* numbers ascending if all are numbers, otherwise in order of appearance */
+    int *level;    /* (trials) index into levels */
+    bool numbers;  /* every level is a number */
+};
+
+struct fact {
+    char *name, *text;
+};
+
+/* One evaluation of one task, after alignment: a[after][task] of a trial. */
+struct evaluation {
+    int32_t trial; /* index, not number */
+    uint16_t after, task;
+    double accuracy;
+};
+
+struct measured {
+    char *name;         /* of the sweep */
+    size_t facts_count; /* provenance, as stored: attributes of / */
+    struct fact *facts;
+    size_t trials;
+    int64_t *number; /* (trials) */
+    int *seed;       /* (trials) index into seeds: everything that differs only in random numbers */
+    int seeds_count;
+    char **seeds; /* "0", or "order 0, data 1" when they differ */
+    enum trial_status *status;
+    double *metric[METRIC_COUNT]; /* (trials), NaN where there is none */
+    int64_t *attempts;
+    char **cause; /* (trials) why a trial failed, "" otherwise */
+    int factors_count;
+    struct factor *factors;
+    int tasks; /* T, the largest in the sweep; 0 without accuracies */
+    size_t evaluations_count;
+    struct evaluation *evaluations;
+    double *after;      /* (trials, tasks) A_t, NaN where not evaluated */
+    double *forgetting; /* (trials, tasks) F_k, NaN for the last task and unfinished trials */
+    size_t attempts_count;
+    struct attempt_row *tries; /* /attempts */
+    size_t stages_count;
+    struct stage_row *stages; /* /stages */
+};
+
+/* Frees what it owns, not the struct; a zeroed struct is fine. */
+void measured_free(struct measured *m);
+
+/* Index of the factor of that name; "gate_activation" finds "gate.activation".  -1 if there is none. */
+int measured_factor(const struct measured *m, const char *name);
+
+#endif
