@@ -142,4 +142,34 @@ const char *option_choice(struct option_reader *r, enum option id); /* the choic
 const char *option_text(struct option_reader *r, enum option id);   /* TEXT, SEQUENCE */
 uint64_t option_layers(struct option_reader *r, enum option id);
 
+/* ---- the table as data, and values as text ---- */
+
+struct option_info {
+    const char *key;
+    enum option_type type;
+    const char *initial; /* the default, as text */
+    double low, high;
+    const char *choices, *unit, *reads, *help;
+};
+
+const struct option_info *option_info(enum option id);
+const char *option_type_name(enum option_type type);              /* "integer", "number", "choice", ... */
+bool option_declared(enum stage_kind kind, enum option id);       /* may a stage of this kind read it? */
+bool option_in_key(enum stage_kind kind, enum option id);         /* declared and able to change the result */
+enum option option_by_key(const char *key);                       /* OPTION_COUNT if there is none */
+const char *option_nearest_key(const char *key);                  /* NULL if none is near */
+
+/* Text to value.  ERR_CONFIG says key, offending text, rule and the nearest choice, without a place. */
+int option_parse(enum option id, const char *text, union option_value *out, err *e);
+/* The one text of a value, interned: numbers in the shortest form that reads back the same, LAYERS as "0-4,6". */
+const char *option_format(enum option id, union option_value value);
+bool option_equal(enum option id, union option_value a, union option_value b);
+/* A range "1 to 1024 tokens", or the choices: what a value must be. */
+void option_rule(enum option id, char *text, size_t size);
+
+/* Every option at its default; seeds.* still unresolved (-1). */
+void trial_defaults(struct trial_config *config);
+/* Seeds that stand for `seed` take its value. */
+void trial_resolve_seeds(struct trial_config *config);
+
 #endif

@@ -47,6 +47,8 @@ void stage_job_free(struct stage_job *job); /* frees what it owns, not the struc
 const char *stage_kind_name(enum stage_kind kind);
 enum stage_kind stage_kind_by_name(const char *name); /* STAGE_KIND_COUNT if there is none */
 int stage_kind_version(enum stage_kind kind);
+char stage_kind_letter(enum stage_kind kind);          /* the one of the "reads" column */
+const char *stage_kind_meaning(enum stage_kind kind);
 
 /* The input of this kind and task; NULL if the job does not list it. */
 const struct stage_input *stage_job_input(const struct stage_job *job, enum stage_kind kind, int task);
@@ -54,7 +56,7 @@ const struct stage_input *stage_job_input(const struct stage_job *job, enum stag
 /* <folder>/<key>.h5, malloc'd. */
 char *stage_checkpoint_path(const struct stage_job *job, const struct digest *key);
 
-/* A text that lives as long as the process; equal texts give equal pointers. */
+/* A text that lives as long as the process; equal texts give equal pointers.  NULL if memory ran out. */
 const char *intern(const char *text);
 
 #endif
