@@ -1,0 +1,54 @@
+/* model/kernels.h - everything of the network that is not a matrix product: the seam for another back end.
+ *
+ * kernels_plain is the definition, written to be read; the fast sets are one source compiled for several instruction sets, and
+ * tests/model/test_kernels.c holds each to the plain one.  Arrays are dense and row-major.  No function here allocates.
+ * Shape letters: R rows, D width, L prefix length, N tokens. */
+#ifndef MODEL_KERNELS_H
+#define MODEL_KERNELS_H
+
+#include <stddef.h>
+
+#include "model/gate.h"
+
+struct adam_step {
+    float rate;              /* lr / (1 - beta1^k) */
+    float root_correction;   /* 1 / sqrt(1 - beta2^k) */
+    float beta1, beta2, epsilon;
+    float gradient_scale;    /* gradients are multiplied by this first (clipping) */
+    float decay;             /* p is multiplied by 1 - decay first (AdamW); 0 for Adam */
+};
+
+struct kernels {
+    const char *name;
+
+    /* y = gain * xhat + bias, xhat = (x - mean) / sqrt(var + epsilon), biased variance.  xhat (R, D) and rstd (R) = 1/sqrt(..)
+     * are written when not NULL.  x, y: (R, D). */
+    void (*layer_norm)(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias, size_t R,
+                       size_t D, float epsilon);
+    /* dx += (g - mean(g) - xhat mean(g xhat)) rstd, g = dy * gain  (spec 2.6) */
+    void (*layer_norm_backward)(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd, size_t R,
+                                size_t D);
+    /* a += bias (D; NULL: nothing); h = a Phi(a).  a, h: (R, D).  h may be a. */
+    void (*gelu)(float *h, float *a, const float *bias, size_t R, size_t D);
+    /* d *= Phi(a) + a phi(a), n numbers */
+    void (*gelu_backward)(float *d, const float *a, size_t n);
+    /* y = x + bias; x NULL: y = bias.  (R, D) */
+    void (*add_bias)(float *y, const float *x, const float *bias, size_t R, size_t D);
+    /* scores (R, L + N), in place to probabilities: the first L columns are gated, then one softmax over the row.
+     * raw (R, L), when not NULL, keeps the ungated prefix scores for the backward pass. */
+    void (*gated_softmax)(float *scores, float *raw, size_t R, size_t L, size_t N, enum gate gate, float a0, float a1);
+    /* d (R, L + N): in, the gradient of the probabilities; out, of the scores.  dscalars += gradient of (a0, a1). */
+    void (*gated_softmax_backward)(float *d, const float *probabilities, const float *raw, size_t R, size_t L, size_t N,
+                                   enum gate gate, float a0, float a1, double dscalars[2]);
+    /* One Adam update of n numbers (spec 1.1). */
+    void (*adam)(float *p, float *m, float *v, const float *g, size_t n, const struct adam_step *s);
+};
+
+extern const struct kernels kernels_plain;
+
+/* The fastest set that this CPU can run; the environment variable SLUICE_KERNELS=plain|avx2|avx512 overrides. */
+const struct kernels *kernels_best(void);
+/* The k-th set that this CPU can run, plain first; NULL past the end. */
+const struct kernels *kernels_nth(int k);
+
+#endif

@@ -1,0 +1,826 @@
+/* model/vit.c - see vit.h for the letters and the plan. */
+#include "model/vit.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/attention.h"
+#include "model/blas.h"
+#include "model/kernels.h"
+#include "model/rng.h"
+
+static const float epsilon = 1e-6f;
+
+/* ---- shapes and weights ------------------------------------------------------------------------------------------- */
+
+static int patches_of(const struct vit_shape *s)
+{
+    return (s->side / s->patch) * (s->side / s->patch);
+}
+
+int vit_tokens(const struct vit_shape *s)
+{
+    return 1 + patches_of(s);
+}
+
+int vit_check_shape(const struct vit_shape *s, err *e)
+{
+    if (s->side < 1 || s->patch < 1 || s->width < 1 || s->depth < 1 || s->heads < 1 || s->hidden < 1 || s->side > 4096 ||
+        s->width > 16384 || s->hidden > 65536)
+        return err_set(e, ERR_SHAPE, "a ViT needs side, patch, width, depth, heads and hidden of at least 1 and of sane size; got "
+                       "%d, %d, %d, %d, %d, %d", s->side, s->patch, s->width, s->depth, s->heads, s->hidden);
+    if (s->depth > VIT_MAX_DEPTH)
+        return err_set(e, ERR_SHAPE, "a ViT of %d blocks; at most %d are supported", s->depth, VIT_MAX_DEPTH);
+    if (s->side % s->patch)
+        return err_set(e, ERR_SHAPE, "patch %d does not divide the image side %d", s->patch, s->side);
+    if (s->width % s->heads)
+        return err_set(e, ERR_SHAPE, "%d heads do not divide the width %d", s->heads, s->width);
+    return 0;
+}
+
+static size_t block_count(const struct vit_shape *s)
+{
+    size_t D = (size_t)s->width, M = (size_t)s->hidden, n = 0;
+
+#define X(field, name, rows, columns) n += (size_t)(rows) * (columns);
+    VIT_BLOCK_TENSORS(X)
+#undef X
+    return n;
+}
+
+int vit_weights_create(struct vit_weights *w, const struct vit_shape *shape, err *e)
+{
+    size_t D = (size_t)shape->width, M = (size_t)shape->hidden, P = 3 * (size_t)shape->patch * (size_t)shape->patch;
+    size_t T, n = 0;
+    float *at;
+
+    memset(w, 0, sizeof *w);
+    if (vit_check_shape(shape, e))
+        return e->code;
+    T = (size_t)vit_tokens(shape);
+    w->shape = *shape;
+#define X(field, name, rows, columns) n += (size_t)(rows) * (columns);
+    VIT_TENSORS(X)
+#undef X
+    w->count = n + block_count(shape) * (size_t)shape->depth;
+    w->memory = at = calloc(w->count, sizeof *at);
+    if (!at)
+        return err_set(e, ERR_NOMEM, "no memory for %zu weights", w->count);
+#define X(field, name, rows, columns) w->field = at, at += (size_t)(rows) * (columns);
+    VIT_TENSORS(X)
+#undef X
+    for (int b = 0; b < shape->depth; b++) {
+#define X(field, name, rows, columns) w->block[b].field = at, at += (size_t)(rows) * (columns);
+        VIT_BLOCK_TENSORS(X)
+#undef X
+    }
+    return 0;
+}
+
+void vit_weights_free(struct vit_weights *w)
+{
+    free(w->memory);
+    memset(w, 0, sizeof *w);
+}
+
+bool vit_tensor(const struct vit_weights *w, int k, struct vit_tensor *out)
+{
+    const struct vit_shape *s = &w->shape;
+    size_t D = (size_t)s->width, M = (size_t)s->hidden, P = 3 * (size_t)s->patch * (size_t)s->patch;
+    size_t T = (size_t)vit_tokens(s);
+
+#define X(field, label, height, breadth)                                \
+    if (k-- == 0) {                                                     \
+        *out = (struct vit_tensor){label, height, breadth, w->field};   \
+        return true;                                                    \
+    }
+    VIT_TENSORS(X)
+#undef X
+    for (int b = 0; b < s->depth; b++) {
+#define X(field, label, height, breadth)                                            \
+    if (k-- == 0) {                                                                 \
+        *out = (struct vit_tensor){"", height, breadth, w->block[b].field};         \
+        snprintf(out->name, sizeof out->name, "blocks.%d.%s", b, label);            \
+        return true;                                                                \
+    }
+        VIT_BLOCK_TENSORS(X)
+#undef X
+    }
+    return false;
+}
+
+void vit_weights_init(struct vit_weights *w, uint64_t seed)
+{
+    struct vit_tensor t;
+
+    for (int k = 0; vit_tensor(w, k, &t); k++) {
+        rng r = rng_stream(seed, RNG_BACKBONE_INIT, 0, 0, (uint32_t)k);
+        bool norm = strstr(t.name, "norm") != NULL, bias = strstr(t.name, ".bias") != NULL;
+
+        for (size_t i = 0; i < t.rows * t.columns; i++)
+            t.data[i] = norm && !bias ? 1 : 0;
+        if (!norm && !bias)
+            rng_fill_truncated_normal(&r, t.data, t.rows * t.columns, 0.02f);
+    }
+}
+
+/* ---- prefixes ----------------------------------------------------------------------------------------------------- */
+
+int prefix_set_layers(struct prefix *p, uint64_t blocks, int depth, err *e)
+{
+    p->layers = 0;
+    for (int b = 0; b < VIT_MAX_DEPTH; b++) {
+        bool prompted = blocks >> b & 1;
+
+        if (prompted && b >= depth)
+            return err_set(e, ERR_SHAPE, "prompt.layers names block %d, but the backbone's %d blocks are 0-%d", b, depth, depth - 1);
+        p->layer_of[b] = prompted ? (int8_t)p->layers++ : -1;
+    }
+    return 0;
+}
+
+size_t prefix_prompt_size(const struct prefix *p, int width)
+{
+    return (size_t)p->layers * 2 * (size_t)p->length * (size_t)width;
+}
+
+size_t prefix_scalars_size(const struct prefix *p)
+{
+    return (size_t)p->layers * 2 * (size_t)p->scopes;
+}
+
+void prefix_map(bool official, int B, int b, int kv, int *half, int *sample)
+{
+    int flat = 2 * b + kv;
+
+    *half = official ? flat / B : kv;
+    *sample = official ? flat % B : b;
+}
+
+/* ---- memory of a batch -------------------------------------------------------------------------------------------- */
+
+/* What a block's forward pass leaves for its backward pass, in numbers for each image.  Q: rows that have queries, T, or 1 in a
+ * last block of which only the class token matters. */
+#define BLOCK_BUFFERS(X)                                                                 \
+    X(xhat1, T * D)             /* normalised input of the attention */                  \
+    X(rstd1, T)                                                                          \
+    X(qkv, 3 * T * D)           /* queries, keys, values side by side */                 \
+    X(prob, H * Q * (L + T))    /* attention probabilities */                            \
+    X(raw, H * Q * L)           /* prefix scores before the gate */                      \
+    X(att, Q * D)               /* heads' outputs */                                    \
+    X(xhat2, Q * D)             /* normalised input of the MLP */                        \
+    X(rstd2, Q)                                                                          \
+    X(act, Q * M)               /* input of the GELU */
+
+struct block_store {
+#define X(field, size) float *field;
+    BLOCK_BUFFERS(X)
+#undef X
+};
+
+/* What a thread needs for one chunk, whatever is kept. */
+struct workspace {
+    struct block_store store; /* for blocks whose activations are not kept */
+    float *x, *y;             /* (R, D) residual stream; layer norm output */
+    float *hidden;            /* (R, max(M, P)) */
+    float *dx, *dy, *dqkv;    /* (R, D), (R, D), (R, 3D) */
+    float *dscores;           /* (T, L + T) */
+};
+
+struct vit_batch {
+    struct vit_shape shape;
+    enum vit_mode mode;
+    int max_batch, max_length, first_block, threads;
+    int max_chunk; /* images */
+    const struct kernels *kernels;
+    float *memory;
+    size_t bytes;
+    struct block_store store[VIT_MAX_DEPTH]; /* fields NULL where not kept */
+    float *xhat_final, *rstd_final;          /* (B, Q, D), (B, Q) */
+    struct workspace *workspaces;            /* (threads) */
+    float *chunk_gradients;                  /* VIT_PROMPT: (chunks, prompt + scalars) */
+    struct vit_weights *lanes;               /* VIT_FULL: one gradient for each lane */
+    /* the last forward pass */
+    const float *images;
+    const struct prefix *prefix;
+    int B;
+};
+
+/* Weight gradients are summed in this many fixed lanes (chunk i in lane i mod LANES), then lane by lane. */
+enum { LANES = 4, CHUNK_ROWS = 1024 };
+
+static int chunks_of(const struct vit_shape *s, int B)
+{
+    int64_t rows = (int64_t)B * vit_tokens(s), chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+
+    return chunks > B ? B : (int)chunks;
+}
+
+static int chunk_start(int B, int chunks, int chunk)
+{
+    return (int)((int64_t)B * chunk / chunks);
+}
+
+static bool token_only(const vit_batch *batch, int block)
+{
+    return block == batch->shape.depth - 1 && batch->shape.pool == VIT_POOL_TOKEN;
+}
+
+static bool kept(const vit_batch *batch, int block)
+{
+    return batch->mode == VIT_FULL || (batch->mode == VIT_PROMPT && block >= batch->first_block);
+}
+
+/* Hand out pieces of one block of memory; with base NULL only the size is counted. */
+struct carver {
+    float *base;
+    size_t used;
+};
+
+static float *carve(struct carver *c, size_t n)
+{
+    float *piece = c->base ? c->base + c->used : NULL;
+
+    c->used += (n + 15) & ~(size_t)15; /* 64-byte pieces */
+    return piece;
+}
+
+static void carve_store(struct carver *c, const vit_batch *batch, struct block_store *store, size_t images, bool last)
+{
+    const struct vit_shape *s = &batch->shape;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, H = (size_t)s->heads, M = (size_t)s->hidden;
+    size_t L = (size_t)batch->max_length, Q = last ? 1 : T;
+
+#define X(field, size) store->field = carve(c, images * (size));
+    BLOCK_BUFFERS(X)
+#undef X
+}
+
+static void carve_batch(struct carver *c, vit_batch *batch)
+{
+    const struct vit_shape *s = &batch->shape;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden, P = 3 * (size_t)s->patch * (size_t)s->patch;
+    size_t R = (size_t)batch->max_chunk * T, images = (size_t)batch->max_batch, Q = s->pool == VIT_POOL_TOKEN ? 1 : T;
+    bool backward = batch->mode != VIT_INFER;
+
+    for (int b = 0; b < s->depth; b++)
+        if (kept(batch, b))
+            carve_store(c, batch, &batch->store[b], images, token_only(batch, b));
+    batch->xhat_final = carve(c, backward ? images * Q * D : 0);
+    batch->rstd_final = carve(c, backward ? images * Q : 0);
+    batch->chunk_gradients = carve(c, batch->mode == VIT_PROMPT ? (size_t)chunks_of(s, batch->max_batch) * (size_t)s->depth * 2 *
+                                          ((size_t)batch->max_length * D + (size_t)s->heads) : 0);
+    for (int t = 0; t < batch->threads; t++) {
+        struct workspace *w = &batch->workspaces[t];
+
+        carve_store(c, batch, &w->store, (size_t)batch->max_chunk, false);
+        w->x = carve(c, R * D);
+        w->y = carve(c, R * D);
+        w->hidden = carve(c, R * (M > P ? M : P));
+        w->dx = carve(c, backward ? R * D : 0);
+        w->dy = carve(c, backward ? R * D : 0);
+        w->dqkv = carve(c, backward ? 3 * R * D : 0);
+        w->dscores = carve(c, backward ? T * (T + (size_t)batch->max_length) : 0);
+    }
+}
+
+static int create_lanes(vit_batch *batch, err *e)
+{
+    batch->lanes = calloc(LANES, sizeof *batch->lanes);
+    if (!batch->lanes)
+        return err_set(e, ERR_NOMEM, "no memory for gradients");
+    for (int i = 0; i < LANES; i++)
+        if (vit_weights_create(&batch->lanes[i], &batch->shape, e))
+            return e->code;
+    return 0;
+}
+
+int vit_batch_create(vit_batch **out, const struct vit_shape *shape, enum vit_mode mode, int max_batch, int max_length,
+                     int first_block, int threads, err *e)
+{
+    struct carver c = {NULL, 0};
+    vit_batch *batch;
+
+    *out = NULL;
+    if (vit_check_shape(shape, e))
+        return e->code;
+    if (max_batch < 1 || max_length < 0 || threads < 1 || first_block < 0 || first_block >= shape->depth)
+        return err_set(e, ERR_SHAPE, "a batch of %d images, prefix %d, first block %d, %d threads cannot be", max_batch, max_length,
+                       first_block, threads);
+    batch = calloc(1, sizeof *batch);
+    if (!batch)
+        return err_set(e, ERR_NOMEM, "no memory for a batch");
+    batch->shape = *shape;
+    batch->mode = mode;
+    batch->max_batch = max_batch;
+    batch->max_length = max_length;
+    batch->first_block = first_block;
+    batch->threads = threads;
+    batch->kernels = kernels_best();
+    for (int B = 1; B <= max_batch; B++) { /* the largest chunk of any batch up to the largest */
+        int chunks = chunks_of(shape, B), size = (B + chunks - 1) / chunks;
+
+        batch->max_chunk = size > batch->max_chunk ? size : batch->max_chunk;
+    }
+    batch->workspaces = calloc((size_t)threads, sizeof *batch->workspaces);
+    if (!batch->workspaces)
+        goto nomem;
+    carve_batch(&c, batch);
+    batch->bytes = c.used * sizeof(float);
+    if (posix_memalign((void **)&batch->memory, 64, batch->bytes + 64)) {
+        batch->memory = NULL;
+        goto nomem;
+    }
+    c = (struct carver){batch->memory, 0};
+    carve_batch(&c, batch);
+    if (mode == VIT_FULL && create_lanes(batch, e)) {
+        vit_batch_free(batch);
+        return e->code;
+    }
+    *out = batch;
+    return 0;
+nomem:
+    err_set(e, ERR_NOMEM, "no memory for the activations of %d images (%.0f MB)", max_batch, (double)batch->bytes / 1e6);
+    vit_batch_free(batch);
+    return e->code;
+}
+
+void vit_batch_free(vit_batch *batch)
+{
+    if (!batch)
+        return;
+    for (int i = 0; batch->lanes && i < LANES; i++)
+        vit_weights_free(&batch->lanes[i]);
+    free(batch->lanes);
+    free(batch->workspaces);
+    free(batch->memory);
+    free(batch);
+}
+
+size_t vit_batch_bytes(const vit_batch *batch)
+{
+    return batch->bytes;
+}
+
+/* ---- one chunk ---------------------------------------------------------------------------------------------------- */
+
+/* A chunk on its way through the network. */
+struct chunk {
+    vit_batch *batch;
+    const struct vit_weights *w;
+    struct workspace *work;
+    int first, images; /* of the batch */
+    /* backward only */
+    float *dprompt, *dscalars;     /* this chunk's part */
+    struct vit_weights *dweights;  /* this lane's part */
+};
+
+/* The i-th of `chunks` chunks, for the calling thread. */
+static struct chunk chunk_of(vit_batch *batch, const struct vit_weights *w, int i, int chunks)
+{
+    int first = chunk_start(batch->B, chunks, i);
+
+    return (struct chunk){.batch = batch, .w = w, .work = &batch->workspaces[omp_get_thread_num()], .first = first,
+                          .images = chunk_start(batch->B, chunks, i + 1) - first};
+}
+
+/* The place of this chunk's activations of a block: in the batch, or in the workspace if they are not kept. */
+static struct block_store store_of(const struct chunk *c, int block)
+{
+    const vit_batch *batch = c->batch;
+    const struct vit_shape *s = &batch->shape;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, H = (size_t)s->heads, M = (size_t)s->hidden;
+    size_t L = (size_t)batch->max_length, Q = token_only(batch, block) ? 1 : T, first = (size_t)c->first;
+    struct block_store store = c->work->store;
+
+    if (kept(batch, block)) {
+#define X(field, size) store.field = batch->store[block].field + first * (size);
+        BLOCK_BUFFERS(X)
+#undef X
+    }
+    return store;
+}
+
+/* The attention of one image of the chunk in one block, and where its prefix's gradients go. */
+static struct attention attention_of(const struct chunk *c, int image, int block, struct attention_gradients *g)
+{
+    const struct vit_shape *s = &c->batch->shape;
+    const struct prefix *p = c->batch->prefix;
+    struct attention a = {.Q = token_only(c->batch, block) ? 1 : vit_tokens(s), .T = vit_tokens(s), .D = s->width, .H = s->heads};
+    const struct prefix_source *source;
+    size_t half, layer, scopes;
+
+    *g = (struct attention_gradients){0};
+    if (!p || !p->length || p->layer_of[block] < 0)
+        return a;
+    source = &p->sources[c->first + image];
+    half = (size_t)p->length * (size_t)s->width;
+    layer = (size_t)p->layer_of[block];
+    scopes = (size_t)p->scopes;
+    a.L = p->length;
+    a.keys = source->key_prompt + (2 * layer + (size_t)source->key_half) * half;
+    a.values = source->value_prompt + (2 * layer + (size_t)source->value_half) * half;
+    a.gate = p->gate;
+    a.scopes = p->scopes;
+    if (p->gate != GATE_none) {
+        a.a0 = source->scalars + 2 * layer * scopes;
+        a.a1 = a.a0 + scopes;
+    }
+    if (c->dprompt) {
+        g->dkeys = c->dprompt + (2 * layer + (size_t)source->key_half) * half;
+        g->dvalues = c->dprompt + (2 * layer + (size_t)source->value_half) * half;
+        g->da0 = c->dscalars + 2 * layer * scopes;
+        g->da1 = g->da0 + scopes;
+    }
+    return a;
+}
+
+/* An image's part of a store: sizes as in BLOCK_BUFFERS. */
+static struct block_store image_store(const struct chunk *c, const struct block_store *chunk, int image, int block)
+{
+    const vit_batch *batch = c->batch;
+    const struct vit_shape *s = &batch->shape;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, H = (size_t)s->heads, M = (size_t)s->hidden;
+    size_t L = (size_t)batch->max_length, Q = token_only(batch, block) ? 1 : T;
+    struct block_store store;
+
+#define X(field, size) store.field = chunk->field + (size_t)image * (size);
+    BLOCK_BUFFERS(X)
+#undef X
+    return store;
+}
+
+static void cut_patches(const struct vit_shape *s, const float *image, float *patches)
+{
+    int grid = s->side / s->patch;
+
+    for (int row = 0; row < grid; row++)
+        for (int column = 0; column < grid; column++)
+            for (int channel = 0; channel < 3; channel++)
+                for (int y = 0; y < s->patch; y++, patches += s->patch)
+                    memcpy(patches, image + ((size_t)channel * (size_t)s->side + (size_t)(row * s->patch + y)) * (size_t)s->side +
+                                        column * s->patch, (size_t)s->patch * sizeof *patches);
+}
+
+/* x (images, T, D) = [cls; patches W' + b] + positions; leaves the patches in work->hidden. */
+static void embed(const struct chunk *c)
+{
+    const struct vit_shape *s = &c->w->shape;
+    int T = vit_tokens(s), D = s->width, P = 3 * s->patch * s->patch;
+    size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
+
+    for (int i = 0; i < c->images; i++) {
+        float *x = c->work->x + (size_t)i * (size_t)T * (size_t)D, *patches = c->work->hidden + (size_t)i * (size_t)((T - 1) * P);
+
+        cut_patches(s, c->batch->images + (size_t)(c->first + i) * image_size, patches);
+        c->batch->kernels->add_bias(x, c->w->cls_token, c->w->pos_embed, 1, (size_t)D);
+        c->batch->kernels->add_bias(x + D, c->w->pos_embed + D, c->w->patch_b, (size_t)(T - 1), (size_t)D);
+        gemm_nt(T - 1, D, P, 1, patches, P, c->w->patch_w, P, 1, x + D, D);
+    }
+}
+
+/* Keep the class token's rows of x (images, T, D) only: (images, D). */
+static void keep_class_rows(float *x, int images, int T, int D)
+{
+    for (int i = 1; i < images; i++)
+        memmove(x + (size_t)i * (size_t)D, x + (size_t)i * (size_t)(T * D), (size_t)D * sizeof *x);
+}
+
+static void block_forward(const struct chunk *c, int block)
+{
+    const struct vit_shape *s = &c->w->shape;
+    const struct vit_block *w = &c->w->block[block];
+    const struct kernels *k = c->batch->kernels;
+    struct block_store at = store_of(c, block);
+    struct workspace *work = c->work;
+    int T = vit_tokens(s), D = s->width, M = s->hidden, R = c->images * T;
+    bool token = token_only(c->batch, block), keep = kept(c->batch, block);
+    int Q = token ? 1 : T, rows = c->images * Q;
+    float *hidden = keep ? work->hidden : at.act;
+
+    k->layer_norm(work->y, keep ? at.xhat1 : NULL, keep ? at.rstd1 : NULL, work->x, w->norm1_w, w->norm1_b, (size_t)R, (size_t)D,
+                  epsilon);
+    k->add_bias(at.qkv, NULL, w->qkv_b, (size_t)R, (size_t)(3 * D));
+    if (token) { /* keys and values of all tokens, the query of the class token alone */
+        gemm_nt(R, 2 * D, D, 1, work->y, D, w->qkv_w + (size_t)D * (size_t)D, D, 1, at.qkv + D, 3 * D);
+        gemm_nt(c->images, D, D, 1, work->y, T * D, w->qkv_w, D, 1, at.qkv, T * 3 * D);
+        keep_class_rows(work->x, c->images, T, D);
+    } else {
+        gemm_nt(R, 3 * D, D, 1, work->y, D, w->qkv_w, D, 1, at.qkv, 3 * D);
+    }
+    for (int i = 0; i < c->images; i++) {
+        struct block_store one = image_store(c, &at, i, block);
+        struct attention_gradients none;
+        struct attention a = attention_of(c, i, block, &none);
+
+        attention_forward(k, &a, one.qkv, one.att, one.prob, one.raw);
+    }
+    k->add_bias(work->x, work->x, w->proj_b, (size_t)rows, (size_t)D);
+    gemm_nt(rows, D, D, 1, at.att, D, w->proj_w, D, 1, work->x, D);
+    k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b, (size_t)rows, (size_t)D,
+                  epsilon);
+    gemm_nt(rows, M, D, 1, work->y, D, w->fc1_w, D, 0, at.act, M);
+    k->gelu(hidden, at.act, w->fc1_b, (size_t)rows, (size_t)M);
+    k->add_bias(work->x, work->x, w->fc2_b, (size_t)rows, (size_t)D);
+    gemm_nt(rows, D, M, 1, hidden, M, w->fc2_w, M, 1, work->x, D);
+}
+
+/* The features of the chunk from x: (images, Q, D). */
+static void pool_forward(const struct chunk *c, float *features)
+{
+    const struct vit_shape *s = &c->w->shape;
+    const vit_batch *batch = c->batch;
+    int T = vit_tokens(s), D = s->width, Q = s->pool == VIT_POOL_TOKEN ? 1 : T;
+    size_t rows = (size_t)c->images * (size_t)Q, first = (size_t)c->first * (size_t)Q;
+    bool keep = batch->mode != VIT_INFER;
+    float *y = c->work->x;
+
+    if (!s->no_final_norm) {
+        y = c->work->y;
+        batch->kernels->layer_norm(y, keep ? batch->xhat_final + first * (size_t)D : NULL, keep ? batch->rstd_final + first : NULL,
+                                   c->work->x, c->w->norm_w, c->w->norm_b, rows, (size_t)D, epsilon);
+    }
+    features += (size_t)c->first * (size_t)D;
+    if (Q == 1) {
+        memcpy(features, y, rows * (size_t)D * sizeof *y);
+        return;
+    }
+    for (int i = 0; i < c->images; i++, features += D) {
+        const float *token = y + (size_t)i * (size_t)(T * D) + D;
+
+        memset(features, 0, (size_t)D * sizeof *features);
+        for (int t = 1; t < T; t++, token += D)
+            for (int j = 0; j < D; j++)
+                features[j] += token[j];
+        for (int j = 0; j < D; j++)
+            features[j] /= (float)(T - 1);
+    }
+}
+
+void vit_forward(vit_batch *batch, const struct vit_weights *w, const float *images, int B, const struct prefix *prefix,
+                 float *features)
+{
+    int chunks = chunks_of(&batch->shape, B);
+
+    batch->images = images;
+    batch->prefix = prefix;
+    batch->B = B;
+#pragma omp parallel num_threads(batch->threads)
+    for (int i = omp_get_thread_num(); i < chunks; i += omp_get_num_threads()) {
+        struct chunk c = chunk_of(batch, w, i, chunks);
+
+        embed(&c);
+        for (int b = 0; b < batch->shape.depth; b++)
+            block_forward(&c, b);
+        pool_forward(&c, features);
+    }
+}
+
+/* ---- backward ----------------------------------------------------------------------------------------------------- */
+
+/* sum (columns) += the rows of x, which lie `stride` apart. */
+static void add_columns(float *sum, const float *x, size_t rows, size_t columns, size_t stride)
+{
+    for (size_t r = 0; r < rows; r++, x += stride)
+        for (size_t i = 0; i < columns; i++)
+            sum[i] += x[i];
+}
+
+/* Gradients of a layer norm's gain and bias. */
+static void norm_weight_gradients(float *dgain, float *dbias, const float *dy, const float *xhat, size_t rows, size_t D)
+{
+    for (size_t r = 0; r < rows; r++, dy += D, xhat += D)
+        for (size_t i = 0; i < D; i++) {
+            dgain[i] += dy[i] * xhat[i];
+            dbias[i] += dy[i];
+        }
+}
+
+/* What a layer norm gave, again from what is kept: y = gain * xhat + bias. */
+static void norm_output(float *y, const float *xhat, const float *gain, const float *bias, size_t rows, size_t D)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < D; i++)
+            y[r * D + i] = gain[i] * xhat[r * D + i] + bias[i];
+}
+
+/* dx (images, Q, D) from the gradients of the features. */
+static void pool_backward(const struct chunk *c, const float *dfeatures)
+{
+    const struct vit_shape *s = &c->w->shape;
+    const vit_batch *batch = c->batch;
+    int T = vit_tokens(s), D = s->width, Q = s->pool == VIT_POOL_TOKEN ? 1 : T;
+    size_t rows = (size_t)c->images * (size_t)Q, first = (size_t)c->first * (size_t)Q;
+    float *dx = c->work->dx, *dy = s->no_final_norm ? dx : c->work->dy;
+    const float *xhat = batch->xhat_final + first * (size_t)D;
+
+    dfeatures += (size_t)c->first * (size_t)D;
+    if (Q == 1) {
+        memcpy(dy, dfeatures, rows * (size_t)D * sizeof *dy);
+    } else {
+        for (int i = 0; i < c->images; i++)
+            for (int t = 0; t < T; t++)
+                for (int j = 0; j < D; j++)
+                    dy[((size_t)i * (size_t)T + (size_t)t) * (size_t)D + (size_t)j] =
+                        t ? dfeatures[i * D + j] / (float)(T - 1) : 0;
+    }
+    if (s->no_final_norm)
+        return;
+    if (c->dweights)
+        norm_weight_gradients(c->dweights->norm_w, c->dweights->norm_b, dy, xhat, rows, (size_t)D);
+    memset(dx, 0, rows * (size_t)D * sizeof *dx);
+    batch->kernels->layer_norm_backward(dx, dy, c->w->norm_w, xhat, batch->rstd_final + first, rows, (size_t)D);
+}
+
+/* dx of the block's MLP half: in, of its output; out, of its input, the residual included.  (rows, D) */
+static void mlp_backward(const struct chunk *c, int block, const struct block_store *at, int rows)
+{
+    const struct vit_block *w = &c->w->block[block];
+    const struct kernels *k = c->batch->kernels;
+    struct workspace *work = c->work;
+    size_t D = (size_t)c->w->shape.width, M = (size_t)c->w->shape.hidden, R = (size_t)rows;
+    struct vit_block *g = c->dweights ? &c->dweights->block[block] : NULL;
+
+    if (g) {
+        float *h = work->store.act; /* free: with all weights trained, every block keeps its own */
+
+        memcpy(h, at->act, R * M * sizeof *h);
+        k->gelu(h, h, NULL, R, M);
+        gemm_tn((int)D, (int)M, rows, 1, work->dx, (int)D, h, (int)M, 1, g->fc2_w, (int)M);
+        add_columns(g->fc2_b, work->dx, R, D, D);
+    }
+    gemm_nn(rows, (int)M, (int)D, 1, work->dx, (int)D, w->fc2_w, (int)M, 0, work->hidden, (int)M);
+    k->gelu_backward(work->hidden, at->act, R * M);
+    gemm_nn(rows, (int)D, (int)M, 1, work->hidden, (int)M, w->fc1_w, (int)D, 0, work->dy, (int)D);
+    if (g) {
+        norm_output(work->y, at->xhat2, w->norm2_w, w->norm2_b, R, D);
+        gemm_tn((int)M, (int)D, rows, 1, work->hidden, (int)M, work->y, (int)D, 1, g->fc1_w, (int)D);
+        add_columns(g->fc1_b, work->hidden, R, M, M);
+        norm_weight_gradients(g->norm2_w, g->norm2_b, work->dy, at->xhat2, R, D);
+    }
+    k->layer_norm_backward(work->dx, work->dy, w->norm2_w, at->xhat2, at->rstd2, R, D);
+}
+
+/* The gradients of W_qkv, b_qkv and the first layer norm, from dqkv and, in dy, the gradient of the norm's output. */
+static void qkv_weight_gradients(const struct chunk *c, int block, const struct block_store *at, bool token)
+{
+    const struct vit_block *w = &c->w->block[block];
+    struct vit_block *g = &c->dweights->block[block];
+    struct workspace *work = c->work;
+    int T = vit_tokens(&c->w->shape), D = c->w->shape.width, R = c->images * T;
+    size_t n = (size_t)R, width = (size_t)D;
+
+    norm_output(work->y, at->xhat1, w->norm1_w, w->norm1_b, n, width);
+    gemm_tn(2 * D, D, R, 1, work->dqkv + D, 3 * D, work->y, D, 1, g->qkv_w + width * width, D);
+    add_columns(g->qkv_b + D, work->dqkv + D, n, 2 * width, 3 * width);
+    if (token) {
+        gemm_tn(D, D, c->images, 1, work->dqkv, T * 3 * D, work->y, T * D, 1, g->qkv_w, D);
+        add_columns(g->qkv_b, work->dqkv, (size_t)c->images, width, (size_t)T * 3 * width);
+    } else {
+        gemm_tn(D, D, R, 1, work->dqkv, 3 * D, work->y, D, 1, g->qkv_w, D);
+        add_columns(g->qkv_b, work->dqkv, n, width, 3 * width);
+    }
+    norm_weight_gradients(g->norm1_w, g->norm1_b, work->dy, at->xhat1, n, width);
+}
+
+/* The opposite of keep_class_rows(): the other rows become zero. */
+static void spread_class_rows(float *x, int images, int T, int D)
+{
+    size_t row = (size_t)D * sizeof *x;
+
+    for (int i = images - 1; i > 0; i--)
+        memmove(x + (size_t)i * (size_t)(T * D), x + (size_t)i * (size_t)D, row);
+    for (int i = 0; i < images; i++)
+        memset(x + (size_t)i * (size_t)(T * D) + D, 0, (size_t)(T - 1) * row);
+}
+
+/* dx: in, of the block's output; out, of its input (unless the pass ends here). */
+static void block_backward(const struct chunk *c, int block, bool ends_here)
+{
+    const struct vit_block *w = &c->w->block[block];
+    const struct kernels *k = c->batch->kernels;
+    struct block_store at = store_of(c, block);
+    struct workspace *work = c->work;
+    int T = vit_tokens(&c->w->shape), D = c->w->shape.width, R = c->images * T;
+    bool token = token_only(c->batch, block);
+    int Q = token ? 1 : T, rows = c->images * Q;
+
+    mlp_backward(c, block, &at, rows);
+    if (c->dweights) {
+        gemm_tn(D, D, rows, 1, work->dx, D, at.att, D, 1, c->dweights->block[block].proj_w, D);
+        add_columns(c->dweights->block[block].proj_b, work->dx, (size_t)rows, (size_t)D, (size_t)D);
+    }
+    gemm_nn(rows, D, D, 1, work->dx, D, w->proj_w, D, 0, work->dy, D);
+    for (int i = 0; i < c->images; i++) {
+        struct block_store one = image_store(c, &at, i, block);
+        struct attention_gradients g;
+        struct attention a = attention_of(c, i, block, &g);
+
+        g.dqkv = ends_here ? NULL : work->dqkv + (size_t)i * (size_t)(3 * T * D);
+        attention_backward(k, &a, one.qkv, one.prob, one.raw, work->dy + (size_t)i * (size_t)(Q * D), work->dscores, &g);
+    }
+    if (ends_here)
+        return;
+    if (token) {
+        gemm_nn(R, D, 2 * D, 1, work->dqkv + D, 3 * D, w->qkv_w + (size_t)D * (size_t)D, D, 0, work->dy, D);
+        gemm_nn(c->images, D, D, 1, work->dqkv, T * 3 * D, w->qkv_w, D, 1, work->dy, T * D);
+        spread_class_rows(work->dx, c->images, T, D);
+    } else {
+        gemm_nn(R, D, 3 * D, 1, work->dqkv, 3 * D, w->qkv_w, D, 0, work->dy, D);
+    }
+    if (c->dweights)
+        qkv_weight_gradients(c, block, &at, token);
+    k->layer_norm_backward(work->dx, work->dy, w->norm1_w, at.xhat1, at.rstd1, (size_t)R, (size_t)D);
+}
+
+/* Gradients of patch embedding, class token and positions from dx (images, T, D). */
+static void embed_backward(const struct chunk *c)
+{
+    const struct vit_shape *s = &c->w->shape;
+    struct vit_weights *g = c->dweights;
+    size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
+    int T = vit_tokens(s), D = s->width, P = 3 * s->patch * s->patch;
+
+    for (int i = 0; i < c->images; i++) {
+        const float *dx = c->work->dx + (size_t)i * (size_t)(T * D);
+
+        cut_patches(s, c->batch->images + (size_t)(c->first + i) * image_size, c->work->hidden);
+        gemm_tn(D, P, T - 1, 1, dx + D, D, c->work->hidden, P, 1, g->patch_w, P);
+        add_columns(g->patch_b, dx + D, (size_t)(T - 1), (size_t)D, (size_t)D);
+        add_columns(g->cls_token, dx, 1, (size_t)D, (size_t)D);
+        add_columns(g->pos_embed, dx, 1, (size_t)(T * D), (size_t)(T * D));
+    }
+}
+
+static void chunk_backward(const struct chunk *c, const float *dfeatures)
+{
+    int last = c->batch->mode == VIT_FULL ? 0 : c->batch->first_block;
+
+    pool_backward(c, dfeatures);
+    for (int b = c->batch->shape.depth - 1; b >= last; b--)
+        block_backward(c, b, c->batch->mode == VIT_PROMPT && b == last);
+    if (c->dweights)
+        embed_backward(c);
+}
+
+/* sum (n) = the chunks' parts (chunks, stride), in their order. */
+static void sum_chunks(float *sum, const float *parts, size_t n, int chunks, size_t stride)
+{
+    if (!sum)
+        return;
+    memcpy(sum, parts, n * sizeof *sum);
+    for (int i = 1; i < chunks; i++)
+        for (size_t j = 0; j < n; j++)
+            sum[j] += parts[(size_t)i * stride + j];
+}
+
+static void backward_to_prompts(vit_batch *batch, const struct vit_weights *w, const float *dfeatures,
+                                const struct vit_gradients *out)
+{
+    int B = batch->B, chunks = chunks_of(&batch->shape, B);
+    size_t prompt = prefix_prompt_size(batch->prefix, batch->shape.width), scalars = prefix_scalars_size(batch->prefix);
+    size_t stride = prompt + scalars;
+
+    memset(batch->chunk_gradients, 0, (size_t)chunks * stride * sizeof(float));
+#pragma omp parallel num_threads(batch->threads)
+    for (int i = omp_get_thread_num(); i < chunks; i += omp_get_num_threads()) {
+        float *part = batch->chunk_gradients + (size_t)i * stride;
+        struct chunk c = chunk_of(batch, w, i, chunks);
+
+        c.dprompt = part;
+        c.dscalars = part + prompt;
+        chunk_backward(&c, dfeatures);
+    }
+    sum_chunks(out->prompt, batch->chunk_gradients, prompt, chunks, stride);
+    sum_chunks(out->scalars, batch->chunk_gradients + prompt, scalars, chunks, stride);
+}
+
+static void backward_to_weights(vit_batch *batch, const struct vit_weights *w, const float *dfeatures, struct vit_weights *out)
+{
+    int chunks = chunks_of(&batch->shape, batch->B);
+
+#pragma omp parallel num_threads(batch->threads)
+    for (int lane = omp_get_thread_num(); lane < LANES; lane += omp_get_num_threads()) {
+        memset(batch->lanes[lane].memory, 0, batch->lanes[lane].count * sizeof(float));
+        for (int i = lane; i < chunks; i += LANES) {
+            struct chunk c = chunk_of(batch, w, i, chunks);
+
+            c.dweights = &batch->lanes[lane];
+            chunk_backward(&c, dfeatures);
+        }
+    }
+    for (int lane = 0; lane < LANES; lane++)
+        for (size_t i = 0; i < out->count; i++)
+            out->memory[i] += batch->lanes[lane].memory[i];
+}
+
+void vit_backward(vit_batch *batch, const struct vit_weights *w, const float *dfeatures, const struct vit_gradients *out)
+{
+    if (batch->mode == VIT_FULL)
+        backward_to_weights(batch, w, dfeatures, out->weights);
+    else
+        backward_to_prompts(batch, w, dfeatures, out);
+}
