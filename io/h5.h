@@ -1,8 +1,11 @@
 /* io/h5.h - the HDF5 file of named arrays: checkpoints, backbones, packs, reference tensors.
  *
  * Writing goes to a temporary file beside the final name; h5_commit() syncs and renames it, so a reader finds a complete file
- * or none.  Names may contain '/', which makes groups.  Data sets carry no time stamps and files are written in one order, so
- * the same arrays give the same bytes.  HDF5's own error printing is off; its innermost message is in the err. */
+ * or none.  Names may contain '/', which makes groups.  Nothing carries a time stamp, so the same calls give the same bytes.
+ * HDF5's own error printing is off; its innermost message is in the err.
+ *
+ * Nothing in a file is believed before it is checked: links out of the file, other filters than deflate, shuffle and
+ * fletcher32, chunks above 64 MiB and shapes that the stored bytes cannot fill are ERR_DAMAGED. */
 #ifndef IO_H5_H
 #define IO_H5_H
 
@@ -21,13 +24,15 @@ typedef struct h5 h5;
 int h5_create(const char *path, h5 **out, err *e);
 /* ERR_MISSING if there is no such file, ERR_DAMAGED if it is not a readable HDF5 file. */
 int h5_open(const char *path, h5 **out, err *e);
-/* Write the attribute "digest" (of all names, shapes, types and bytes in order), flush, fsync, rename.  Closes in any case. */
+/* Write the attribute "digest" (of the names, types, shapes and bytes of all arrays, in the order of their names; attributes
+ * do not count), flush, fsync, rename.  Closes in any case.  digest may be NULL.  ERR_STORAGE if it cannot be written. */
 int h5_commit(h5 *file, struct digest *digest, err *e);
 /* Close; a file being written is removed.  NULL is fine. */
 void h5_close(h5 *file);
 
-/* data: row-major, of the given type (float for H5_F16).  Arrays above 4 KiB are chunked, shuffled and deflated if
- * `compress`. */
+/* data: row-major, of the given type (float for H5_F16, rounded to the nearest half).  Arrays above 4 KiB are
+ * chunked, shuffled and deflated if `compress`.  ERR_STORAGE if it cannot be written, ERR_BUG if the name is not one or is
+ * taken. */
 int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, const void *data, bool compress, err *e);
 int h5_write_text(h5 *file, const char *name, const char *text, err *e);   /* attribute of / */
 int h5_write_number(h5 *file, const char *name, double value, err *e);     /* attribute of / */
@@ -35,7 +40,8 @@ int h5_write_number(h5 *file, const char *name, double value, err *e);     /* at
 bool h5_has(h5 *file, const char *name);
 /* Shape of an array; rank may be 0..H5_MAX_RANK.  ERR_DAMAGED with file and name if there is none. */
 int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], err *e);
-/* Read an array whose shape must be exactly the given one; converted to `type` (H5_F16 is not allowed here). */
+/* Read an array whose shape must be exactly the given one; converted to `type` (H5_F16 is not allowed here).
+ * Integers that do not fit, and floating-point numbers asked for as integers, are ERR_DAMAGED. */
 int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, void *data, err *e);
 /* Read an array of any shape of that rank; *data is malloc'd.  Refuses above `limit` bytes. */
 int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data, err *e);

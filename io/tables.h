@@ -15,6 +15,31 @@
 
 enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
 
+/* /trials: one trial.  In results.h5 the options that the sweep varies stand between seed and faa (io/store.h). */
+#define TRIAL_FIELDS(F)                                                                                             \
+    F(INT, trial, "", "number of the trial in the sweep, counted from 0")                                           \
+    F(KEY, key, "", "hash of everything the trial's result depends on")                                             \
+    F(NAME, status, "", "waiting, running, done, failed or pruned")                                                 \
+    F(NAME, method, "", "how the trial learns")                                                                     \
+    F(NAME, dataset, "", "the data set")                                                                            \
+    F(NAME, backbone, "", "the frozen Vision Transformer")                                                          \
+    F(INT, seed, "", "seed of everything random that has no seed of its own")                                       \
+    F(REAL, faa, "%", "final average accuracy: mean over all tasks after the last one")                             \
+    F(REAL, caa, "%", "cumulative average accuracy: mean of the average accuracies after each task")                \
+    F(REAL, ffm, "%", "final forgetting measure: mean drop of the earlier tasks from their best")                   \
+    F(REAL, tii_accuracy, "%", "test images whose inferred task is right, after the last task")                     \
+    F(REAL, seconds, "s", "wall time of the trial's stages, each counted in full")                                  \
+    F(REAL, core_seconds, "s", "wall time times cores of the trial's stages, each shared among its trials")         \
+    F(INT, attempts, "", "attempts at the trial's stages")                                                          \
+    F(INT, trainable_parameters, "", "numbers that the trial trains")                                               \
+    F(TEXT, cause, "", "why it failed, empty otherwise")
+
+/* /options: the value of one option of one trial. */
+#define OPTION_FIELDS(F)                                                                                            \
+    F(INT, trial, "", "number of the trial")                                                                        \
+    F(NAME, option, "", "the option's key, as in the sweep file")                                                   \
+    F(TEXT, value, "", "its value as text")
+
 /* /accuracy: one evaluation of one task's test set. */
 #define ACCURACY_FIELDS(F)                                                                                          \
     F(INT, after_task, "", "the evaluation took place after this task was learned, counted from 0")                 \
@@ -79,6 +104,12 @@ struct table {
 #define FIELD_TEXT_C(name) char name[TEXT_SIZE];
 #define FIELD_KEY_C(name) char name[KEY_SIZE];
 #define F(kind, name, unit, help) FIELD_##kind##_C(name)
+struct trial_row {
+    TRIAL_FIELDS(F)
+};
+struct option_row {
+    OPTION_FIELDS(F)
+};
 struct accuracy_row {
     ACCURACY_FIELDS(F)
 };
@@ -93,6 +124,11 @@ struct stage_row {
 };
 #undef F
 
-extern const struct table table_accuracy, table_training, table_attempts, table_stages;
+extern const struct table table_trials, table_options, table_accuracy, table_training, table_attempts, table_stages;
+
+/* Bytes of a field in the row. */
+size_t field_size(enum field_kind kind);
+/* The field of that name; NULL if there is none. */
+const struct field *table_field(const struct table *t, const char *name);
 
 #endif

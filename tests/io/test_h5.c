@@ -1,0 +1,548 @@
+/* HDF5 files of named arrays: round trips, equal bytes, damage. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/h5.h"
+
+/* HDF5 itself forgets a few blocks when it meets a damaged header. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+
+#define GOOD(call)                                                                                                     \
+    do {                                                                                                               \
+        if (call)                                                                                                      \
+            fail_msg("%s: %s", #call, e.text);                                                                         \
+    } while (0)
+
+enum { ROWS = 700, COLUMNS = 300 };
+
+static float wave[ROWS * COLUMNS];
+
+static int setup(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS * COLUMNS; i++)
+        wave[i] = sinf(0.01f * (float)i);
+    return 0;
+}
+
+/* A file with every type, groups, a scalar, an empty array and attributes. */
+static struct digest write_sample(const char *path, bool compress)
+{
+    const double doubles[] = {DBL_MAX, -0.0, 1e-300};
+    const int32_t ints[] = {INT32_MIN, 0, INT32_MAX, 7};
+    const int64_t longs[] = {INT64_MIN, INT64_MAX};
+    const uint8_t bytes[] = {0, 1, 254, 255, 3, 4};
+    const float halves[] = {1, -2, 0.5f};
+    const float one = 42;
+    struct digest digest;
+    err e = {0};
+    h5 *file;
+
+    GOOD(h5_create(path, &file, &e));
+    GOOD(h5_write(file, "wave", H5_F32, 2, (size_t[]){ROWS, COLUMNS}, wave, compress, &e));
+    GOOD(h5_write(file, "group/inner/doubles", H5_F64, 1, (size_t[]){3}, doubles, compress, &e));
+    GOOD(h5_write(file, "group/ints", H5_I32, 2, (size_t[]){2, 2}, ints, compress, &e));
+    GOOD(h5_write(file, "longs", H5_I64, 1, (size_t[]){2}, longs, compress, &e));
+    GOOD(h5_write(file, "bytes", H5_U8, 3, (size_t[]){1, 2, 3}, bytes, compress, &e));
+    GOOD(h5_write(file, "group/halves", H5_F16, 1, (size_t[]){3}, halves, compress, &e));
+    GOOD(h5_write(file, "scalar", H5_F32, 0, NULL, &one, compress, &e));
+    GOOD(h5_write(file, "empty", H5_F32, 2, (size_t[]){0, 5}, &one, compress, &e));
+    GOOD(h5_write_text(file, "name", "\xc3\xa9prouv\xc3\xa9", &e));
+    GOOD(h5_write_number(file, "heads", 12, &e));
+    GOOD(h5_commit(file, &digest, &e));
+    return digest;
+}
+
+static void arrays_come_back(void **state)
+{
+    static float wave_back[ROWS * COLUMNS];
+    struct digest written = write_sample("back.h5", true), recorded;
+    float reals[6], scalar;
+    double doubles[3], heads;
+    int32_t ints[4];
+    int64_t longs[2];
+    uint8_t bytes[6];
+    size_t shape[H5_MAX_RANK];
+    void *data;
+    char *text;
+    int rank;
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    GOOD(h5_open("back.h5", &file, &e));
+    GOOD(h5_read(file, "wave", H5_F32, 2, (size_t[]){ROWS, COLUMNS}, wave_back, &e));
+    assert_memory_equal(wave, wave_back, sizeof wave);
+    GOOD(h5_read(file, "group/inner/doubles", H5_F64, 1, (size_t[]){3}, doubles, &e));
+    assert_true(doubles[0] == DBL_MAX && signbit(doubles[1]) && doubles[2] == 1e-300);
+    GOOD(h5_read(file, "group/ints", H5_I32, 2, (size_t[]){2, 2}, ints, &e));
+    assert_true(ints[0] == INT32_MIN && ints[2] == INT32_MAX && ints[3] == 7);
+    GOOD(h5_read(file, "longs", H5_I64, 1, (size_t[]){2}, longs, &e));
+    assert_true(longs[0] == INT64_MIN && longs[1] == INT64_MAX);
+    GOOD(h5_read(file, "bytes", H5_U8, 3, (size_t[]){1, 2, 3}, bytes, &e));
+    assert_true(bytes[2] == 254 && bytes[3] == 255);
+    GOOD(h5_read(file, "group/halves", H5_F32, 1, (size_t[]){3}, reals, &e));
+    assert_true(reals[0] == 1 && reals[1] == -2 && reals[2] == 0.5f);
+    GOOD(h5_read(file, "scalar", H5_F32, 0, NULL, &scalar, &e));
+    assert_true(scalar == 42);
+    GOOD(h5_read(file, "empty", H5_F32, 2, (size_t[]){0, 5}, reals, &e));
+    GOOD(h5_shape(file, "bytes", &rank, shape, &e));
+    assert_true(rank == 3 && shape[0] == 1 && shape[1] == 2 && shape[2] == 3);
+    GOOD(h5_read_alloc(file, "group/ints", H5_I64, 2, shape, 1000, &data, &e)); /* widened */
+    assert_true(((int64_t *)data)[2] == INT32_MAX);
+    free(data);
+    GOOD(h5_read_alloc(file, "group/ints", H5_F64, 2, shape, 1000, &data, &e));
+    assert_true(((double *)data)[0] == INT32_MIN);
+    free(data);
+    GOOD(h5_read_text(file, "name", &text, &e));
+    assert_string_equal(text, "\xc3\xa9prouv\xc3\xa9");
+    free(text);
+    GOOD(h5_read_number(file, "heads", &heads, &e));
+    assert_true(heads == 12);
+    assert_true(h5_has(file, "group/ints") && !h5_has(file, "group") && !h5_has(file, "group/none") &&
+                !h5_has(file, "none/at/all") && !h5_has(file, "") && !h5_has(file, "/wave") && !h5_has(file, "../x"));
+    GOOD(h5_digest(file, &recorded, &e));
+    assert_true(digest_equal(&written, &recorded));
+    GOOD(h5_verify(file, &e));
+    h5_close(file);
+}
+
+static void what_cannot_be_read_as_asked_is_refused(void **state)
+{
+    int32_t ints[4];
+    uint8_t small[4];
+    float reals[8];
+    size_t shape[H5_MAX_RANK];
+    void *data;
+    double number;
+    char *text;
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    write_sample("asked.h5", true);
+    GOOD(h5_open("asked.h5", &file, &e));
+    assert_int_equal(h5_read(file, "none", H5_F32, 1, (size_t[]){1}, reals, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read(file, "group", H5_F32, 1, (size_t[]){1}, reals, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read(file, "group/ints", H5_I32, 2, (size_t[]){2, 3}, ints, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "(2, 2), expected (2, 3)"));
+    assert_int_equal(h5_read(file, "group/ints", H5_I32, 1, (size_t[]){4}, ints, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read(file, "group/ints", H5_U8, 2, (size_t[]){2, 2}, small, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "out of range"));
+    assert_int_equal(h5_read(file, "group/halves", H5_I32, 1, (size_t[]){3}, ints, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read(file, "scalar", H5_F16, 0, NULL, reals, &e), ERR_BUG);
+    assert_int_equal(h5_read_alloc(file, "wave", H5_F32, 2, shape, sizeof wave - 1, &data, &e), ERR_DAMAGED);
+    assert_null(data);
+    assert_int_equal(h5_read_alloc(file, "wave", H5_F32, 1, shape, sizeof wave, &data, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read_text(file, "heads", &text, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read_number(file, "name", &number, &e), ERR_DAMAGED);
+    assert_int_equal(h5_read_number(file, "none", &number, &e), ERR_DAMAGED);
+    GOOD(h5_read(file, "group/ints", H5_I32, 2, (size_t[]){2, 2}, ints, &e)); /* an earlier failure does not stick */
+    h5_close(file);
+    assert_int_equal(h5_open("no-such-file.h5", &file, &e), ERR_MISSING);
+    assert_int_equal(h5_open(".", &file, &e), ERR_DAMAGED);
+    assert_null(file);
+}
+
+/* Nearest half by search: every finite half is a candidate. */
+static float half_value(int bits)
+{
+    int exponent = bits >> 10 & 31, mantissa = bits & 0x3ff;
+    float size = exponent ? ldexpf((float)(mantissa + 1024), exponent - 25) : ldexpf((float)mantissa, -24);
+
+    return bits & 0x8000 ? -size : size;
+}
+
+static void halves_are_the_nearest(void **state)
+{
+    enum { COUNT = 3 * 31744 + 8 };
+    float *in = malloc(COUNT * sizeof *in), *out = malloc(COUNT * sizeof *out);
+    int n = 0;
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    for (int bits = 0; bits < 31744; bits++) { /* a half, just below and at the middle to the next one */
+        float next = bits + 1 == 31744 ? 65536 : half_value(bits + 1), middle = (half_value(bits) + next) / 2;
+
+        in[n++] = half_value(bits);
+        in[n++] = nextafterf(middle, 0);
+        in[n++] = -middle;
+    }
+    in[n++] = INFINITY;
+    in[n++] = -INFINITY;
+    in[n++] = NAN;
+    in[n++] = 1e30f;
+    in[n++] = -0.0f;
+    in[n++] = 1e-30f;
+    in[n++] = FLT_TRUE_MIN;
+    in[n++] = 65519.996f;
+    assert_int_equal(n, COUNT);
+    GOOD(h5_create("halves.h5", &file, &e));
+    GOOD(h5_write(file, "h", H5_F16, 1, (size_t[]){COUNT}, in, true, &e));
+    GOOD(h5_commit(file, NULL, &e));
+    GOOD(h5_open("halves.h5", &file, &e));
+    GOOD(h5_read(file, "h", H5_F32, 1, (size_t[]){COUNT}, out, &e));
+    h5_close(file);
+    for (int bits = 0; bits < 31744; bits++) {
+        float up = bits + 1 == 31744 ? INFINITY : half_value(bits + 1);
+
+        assert_true(out[3 * bits] == half_value(bits));
+        assert_true(out[3 * bits + 1] == half_value(bits));
+        assert_true(out[3 * bits + 2] == (bits % 2 ? -up : -half_value(bits))); /* ties to even */
+    }
+    assert_true(out[n - 8] == INFINITY && out[n - 7] == -INFINITY && isnan(out[n - 6]) && out[n - 5] == INFINITY);
+    assert_true(out[n - 4] == 0 && signbit(out[n - 4]) && out[n - 3] == 0 && out[n - 2] == 0 && out[n - 1] == 65504);
+    free(in);
+    free(out);
+}
+
+/* The whole file; freed by the caller. */
+static unsigned char *slurp(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    unsigned char *bytes;
+    struct stat status;
+
+    assert_non_null(f);
+    assert_int_equal(fstat(fileno(f), &status), 0);
+    *size = (size_t)status.st_size;
+    bytes = malloc(*size);
+    assert_int_equal(fread(bytes, 1, *size, f), *size);
+    fclose(f);
+    return bytes;
+}
+
+static void spill(const char *path, const unsigned char *bytes, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, size, f), size);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void same_arrays_give_the_same_bytes(void **state)
+{
+    struct digest first = write_sample("same-1.h5", true), second, plain;
+    unsigned char *a, *b;
+    size_t na, nb;
+
+    (void)state;
+    sleep(1); /* a time stamp would differ */
+    second = write_sample("same-2.h5", true);
+    plain = write_sample("same-3.h5", false);
+    a = slurp("same-1.h5", &na);
+    b = slurp("same-2.h5", &nb);
+    assert_int_equal(na, nb);
+    assert_memory_equal(a, b, na);
+    assert_true(digest_equal(&first, &second) && digest_equal(&first, &plain)); /* of the content, not of its packing */
+    free(a);
+    free(b);
+}
+
+static void the_digest_depends_on_name_shape_type_and_bytes(void **state)
+{
+    static const struct {
+        const char *name;
+        enum h5_type type;
+        size_t rows, columns;
+        int32_t first;
+    } variants[] = {{"a", H5_I32, 2, 3, 1}, {"b", H5_I32, 2, 3, 1}, {"a", H5_F32, 2, 3, 1},
+                    {"a", H5_I32, 3, 2, 1}, {"a", H5_I32, 2, 3, 2}, {"a/b", H5_I32, 2, 3, 1}};
+    enum { COUNT = sizeof variants / sizeof *variants };
+    struct digest digests[COUNT];
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        int32_t values[6] = {variants[i].first, 2, 3, 4, 5, 6};
+
+        GOOD(h5_create("variant.h5", &file, &e));
+        GOOD(h5_write(file, variants[i].name, variants[i].type, 2, (size_t[]){variants[i].rows, variants[i].columns},
+                      values, false, &e));
+        GOOD(h5_commit(file, &digests[i], &e));
+        for (int j = 0; j < i; j++)
+            assert_false(digest_equal(&digests[i], &digests[j]));
+    }
+}
+
+static int files_here(const char *prefix)
+{
+    DIR *folder = opendir(".");
+    int count = 0;
+
+    for (struct dirent *d; (d = readdir(folder));)
+        count += strncmp(d->d_name, prefix, strlen(prefix)) == 0;
+    closedir(folder);
+    return count;
+}
+
+static void a_file_appears_complete_or_not_at_all(void **state)
+{
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    unlink("atomic.h5");
+    GOOD(h5_create("atomic.h5", &file, &e));
+    GOOD(h5_write(file, "a", H5_F32, 1, (size_t[]){3}, wave, false, &e));
+    assert_int_not_equal(access("atomic.h5", F_OK), 0);
+    h5_close(file);
+    assert_int_equal(files_here("atomic.h5"), 0);
+    GOOD(h5_create("atomic.h5", &file, &e));
+    GOOD(h5_commit(file, NULL, &e));
+    assert_int_equal(files_here("atomic.h5"), 1);
+    GOOD(h5_create("atomic.h5", &file, &e)); /* over the old one */
+    GOOD(h5_write(file, "a", H5_F32, 1, (size_t[]){3}, wave, false, &e));
+    GOOD(h5_commit(file, NULL, &e));
+    GOOD(h5_open("atomic.h5", &file, &e));
+    assert_true(h5_has(file, "a"));
+    h5_close(file);
+    h5_close(NULL);
+    assert_int_equal(h5_create("no-such-folder/x.h5", &file, &e), ERR_STORAGE);
+    assert_null(file);
+}
+
+static void misuse_is_a_bug(void **state)
+{
+    static const char *const names[] = {"", "/a", "a/", "a//b", ".", "..", "a/../b"};
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    GOOD(h5_create("misuse.h5", &file, &e));
+    GOOD(h5_write(file, "a", H5_F32, 1, (size_t[]){3}, wave, false, &e));
+    assert_int_equal(h5_write(file, "a", H5_F32, 1, (size_t[]){3}, wave, false, &e), ERR_BUG);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(h5_write(file, names[i], H5_F32, 1, (size_t[]){3}, wave, false, &e), ERR_BUG);
+    assert_int_equal(h5_write(file, "b", H5_F32, 2, (size_t[]){SIZE_MAX / 2, 3}, wave, false, &e), ERR_BUG);
+    GOOD(h5_write_number(file, "n", 1, &e));
+    assert_int_equal(h5_write_number(file, "n", 1, &e), ERR_BUG);
+    assert_int_not_equal(h5_write(file, "a/b", H5_F32, 1, (size_t[]){3}, wave, false, &e), 0); /* a is no group */
+    assert_int_equal(h5_commit(file, NULL, &e), ERR_STORAGE);
+    assert_int_equal(files_here("misuse.h5"), 0);
+}
+
+static void long_attributes_and_many_arrays(void **state)
+{
+    enum { LONG = 200000, MANY = 300 };
+    char *text = malloc(LONG + 1), *back, name[40];
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    memset(text, 'y', LONG);
+    text[LONG] = '\0';
+    GOOD(h5_create("long.h5", &file, &e));
+    GOOD(h5_write_text(file, "sweep", text, &e)); /* above the 64 KiB of old HDF5 attributes */
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "blocks.%d/weight", i);
+        GOOD(h5_write(file, name, H5_F32, 1, (size_t[]){3}, wave + i, true, &e));
+    }
+    GOOD(h5_commit(file, NULL, &e));
+    GOOD(h5_open("long.h5", &file, &e));
+    GOOD(h5_read_text(file, "sweep", &back, &e));
+    assert_string_equal(back, text);
+    GOOD(h5_verify(file, &e));
+    h5_close(file);
+    free(text);
+    free(back);
+}
+
+/* Verification reads large arrays in slabs. */
+static void large_arrays_are_verified(void **state)
+{
+    enum { LARGE = 41 << 20 };
+    uint8_t *bytes = malloc(LARGE);
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    for (size_t i = 0; i < LARGE; i++)
+        bytes[i] = (uint8_t)(i * i >> 7);
+    GOOD(h5_create("large.h5", &file, &e));
+    GOOD(h5_write(file, "rows", H5_U8, 2, (size_t[]){41, 1 << 20}, bytes, false, &e));
+    GOOD(h5_write(file, "one row", H5_U8, 2, (size_t[]){1, LARGE}, bytes, false, &e));
+    GOOD(h5_commit(file, NULL, &e));
+    GOOD(h5_open("large.h5", &file, &e));
+    GOOD(h5_verify(file, &e));
+    h5_close(file);
+    unlink("large.h5");
+    free(bytes);
+}
+
+/* 1 for a failure, which can only be that the file is damaged. */
+static int failed(int status)
+{
+    if (status)
+        assert_int_equal(status, ERR_DAMAGED);
+    return status != 0;
+}
+
+/* Everything a reader would ask of a file, true if all of it succeeded. */
+static bool exercise(const char *path, bool *verified)
+{
+    static float wave_back[ROWS * COLUMNS];
+    size_t shape[H5_MAX_RANK];
+    struct digest digest;
+    int rank, failures = 0;
+    double number;
+    void *data;
+    char *text;
+    err e = {0};
+    h5 *file;
+
+    *verified = false;
+    if (failed(h5_open(path, &file, &e))) {
+        assert_null(file);
+        return false;
+    }
+    failures += failed(h5_read(file, "wave", H5_F32, 2, (size_t[]){ROWS, COLUMNS}, wave_back, &e));
+    failures += failed(h5_shape(file, "group/ints", &rank, shape, &e));
+    failures += failed(h5_read_alloc(file, "group/halves", H5_F32, 1, shape, 1 << 20, &data, &e));
+    free(data);
+    failures += failed(h5_read_alloc(file, "bytes", H5_I32, 3, shape, 1 << 20, &data, &e));
+    free(data);
+    failures += failed(h5_read_text(file, "name", &text, &e));
+    free(text);
+    failures += failed(h5_read_number(file, "heads", &number, &e));
+    failures += failed(h5_digest(file, &digest, &e));
+    *verified = !failed(h5_verify(file, &e));
+    h5_close(file);
+    return !failures;
+}
+
+static void truncated_files_are_damaged(void **state)
+{
+    size_t size, step;
+    unsigned char *bytes;
+    bool verified;
+
+    (void)state;
+    write_sample("whole.h5", true);
+    bytes = slurp("whole.h5", &size);
+    assert_true(exercise("whole.h5", &verified) && verified);
+    for (size_t cut = 0; cut < size; cut += step) {
+        step = cut < 4096 ? 13 : size / 300;
+        spill("cut.h5", bytes, cut);
+        assert_false(exercise("cut.h5", &verified));
+        assert_false(verified);
+    }
+    free(bytes);
+}
+
+static void flipped_bits_never_pass_verification_unseen(void **state)
+{
+    const char *given = getenv("SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 20240801;
+    struct digest digest, original = write_sample("flips.h5", true);
+    int noticed = 0;
+    size_t size;
+    unsigned char *bytes = slurp("flips.h5", &size);
+    bool verified;
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    print_message("SEED=%u\n", seed);
+    for (int round = 0; round < 600; round++) {
+        /* half of the flips in the first pages, which are mostly metadata */
+        size_t at = (size_t)rand_r(&seed) % (round % 2 ? size : 4096);
+        unsigned char bit = (unsigned char)(1 << rand_r(&seed) % 8);
+
+        bytes[at] ^= bit;
+        spill("flipped.h5", bytes, size);
+        exercise("flipped.h5", &verified);
+        if (verified) { /* then the flip was in a gap, or hit the recorded digest not at all */
+            GOOD(h5_open("flipped.h5", &file, &e));
+            GOOD(h5_digest(file, &digest, &e));
+            assert_true(digest_equal(&digest, &original));
+            h5_close(file);
+        }
+        noticed += !verified;
+        bytes[at] ^= bit;
+    }
+    assert_true(noticed > 300);
+    free(bytes);
+}
+
+static void garbage_is_damaged(void **state)
+{
+    unsigned char noise[5000];
+    unsigned seed = 7;
+    bool verified;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (unsigned char)rand_r(&seed);
+    spill("noise.h5", noise, 0);
+    assert_false(exercise("noise.h5", &verified));
+    spill("noise.h5", noise, sizeof noise);
+    assert_false(exercise("noise.h5", &verified));
+    memcpy(noise, "\x89HDF\r\n\x1a\n", 8);
+    for (unsigned char version = 0; version < 4; version++) {
+        noise[8] = version;
+        spill("noise.h5", noise, sizeof noise);
+        assert_false(exercise("noise.h5", &verified));
+    }
+}
+
+/* Changed data with metadata intact: only the digest tells. */
+static void verification_notices_changed_data(void **state)
+{
+    size_t size, at;
+    unsigned char *bytes;
+    bool verified;
+
+    (void)state;
+    write_sample("changed.h5", false);
+    bytes = slurp("changed.h5", &size);
+    for (at = 0; at + sizeof wave <= size && memcmp(bytes + at, wave, 64) != 0; at++)
+        ;
+    assert_true(at + sizeof wave <= size);
+    bytes[at + 40] ^= 1;
+    spill("changed.h5", bytes, size);
+    assert_true(exercise("changed.h5", &verified));
+    assert_false(verified);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arrays_come_back),
+        cmocka_unit_test(what_cannot_be_read_as_asked_is_refused),
+        cmocka_unit_test(halves_are_the_nearest),
+        cmocka_unit_test(same_arrays_give_the_same_bytes),
+        cmocka_unit_test(the_digest_depends_on_name_shape_type_and_bytes),
+        cmocka_unit_test(a_file_appears_complete_or_not_at_all),
+        cmocka_unit_test(misuse_is_a_bug),
+        cmocka_unit_test(long_attributes_and_many_arrays),
+        cmocka_unit_test(large_arrays_are_verified),
+        cmocka_unit_test(truncated_files_are_damaged),
+        cmocka_unit_test(flipped_bits_never_pass_verification_unseen),
+        cmocka_unit_test(garbage_is_damaged),
+        cmocka_unit_test(verification_notices_changed_data),
+    };
+
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
