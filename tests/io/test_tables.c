@@ -49,7 +49,7 @@ static void fill(const struct table *t, char *row)
         else if (f->kind == FIELD_REAL)
             *(double *)(row + f->offset) = 0.1 * (i + 1);
         else if (f->kind == FIELD_KEY)
-            snprintf(row + f->offset, KEY_SIZE, "0123456789abcdef0123456789abcd%02x", i);
+            snprintf(row + f->offset, KEY_SIZE, "0123456789abcdef0123456789abcd%02x", (unsigned char)i);
         else
             snprintf(row + f->offset, field_size(f->kind), "%s \"\xc3\xa9\xe2\x88\x9e\" %d", f->name, i);
     }
