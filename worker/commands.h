@@ -2,7 +2,7 @@
 #ifndef WORKER_COMMANDS_H
 #define WORKER_COMMANDS_H
 
-#define WORKER_COMMANDS(C)
+#define WORKER_COMMANDS(C) C("trainer", command_trainer, NULL)
 
 #define C(name, function, summary) int function(int argc, char **argv);
 WORKER_COMMANDS(C)
