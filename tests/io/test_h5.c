@@ -9,9 +9,11 @@
 #include <dirent.h>
 #include <float.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@ const char *__lsan_default_suppressions(void)
             fail_msg("%s: %s", #call, e.text);                                                                         \
     } while (0)
 
-enum { ROWS = 700, COLUMNS = 300 };
+enum { ROWS = 300, COLUMNS = 300 };
 
 static float wave[ROWS * COLUMNS];
 
@@ -322,6 +324,35 @@ static void a_file_appears_complete_or_not_at_all(void **state)
     assert_null(file);
 }
 
+/* A limit on file size stands in for the full disk. */
+static void a_full_disk_is_a_storage_error(void **state)
+{
+    struct rlimit before, small;
+    err e = {0};
+    h5 *file;
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    for (rlim_t limit = 0; limit < 200000; limit += 9973) {
+        small = (struct rlimit){limit, before.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &small);
+        if (!h5_create("full.h5", &file, &e)) {
+            h5_write_number(file, "n", 1, &e);
+            h5_write(file, "a", H5_F32, 1, (size_t[]){1000}, wave, false, &e);
+            h5_write(file, "wave", H5_F32, 2, (size_t[]){ROWS, COLUMNS}, wave, limit % 2, &e);
+            h5_commit(file, NULL, &e);
+        }
+        assert_int_equal(e.code, ERR_STORAGE);
+        assert_int_equal(files_here("full.h5"), 0);
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    write_sample("full.h5", true);
+    GOOD(h5_open("full.h5", &file, &e));
+    GOOD(h5_verify(file, &e));
+    h5_close(file);
+}
+
 static void misuse_is_a_bug(void **state)
 {
     static const char *const names[] = {"", "/a", "a/", "a//b", ".", "..", "a/../b"};
@@ -337,9 +368,14 @@ static void misuse_is_a_bug(void **state)
     assert_int_equal(h5_write(file, "b", H5_F32, 2, (size_t[]){SIZE_MAX / 2, 3}, wave, false, &e), ERR_BUG);
     GOOD(h5_write_number(file, "n", 1, &e));
     assert_int_equal(h5_write_number(file, "n", 1, &e), ERR_BUG);
-    assert_int_not_equal(h5_write(file, "a/b", H5_F32, 1, (size_t[]){3}, wave, false, &e), 0); /* a is no group */
-    assert_int_equal(h5_commit(file, NULL, &e), ERR_STORAGE);
-    assert_int_equal(files_here("misuse.h5"), 0);
+    GOOD(h5_write(file, "b/c", H5_F32, 1, (size_t[]){3}, wave, false, &e));
+    assert_int_equal(h5_write(file, "a/b", H5_F32, 1, (size_t[]){3}, wave, false, &e), ERR_BUG); /* a is no group */
+    assert_int_equal(h5_write(file, "b", H5_F32, 1, (size_t[]){3}, wave, false, &e), ERR_BUG);   /* b is one */
+    GOOD(h5_commit(file, NULL, &e));
+    GOOD(h5_open("misuse.h5", &file, &e));
+    GOOD(h5_verify(file, &e));
+    assert_int_equal(h5_write(file, "z", H5_F32, 1, (size_t[]){3}, wave, false, &e), ERR_BUG); /* it is being read */
+    h5_close(file);
 }
 
 static void long_attributes_and_many_arrays(void **state)
@@ -535,6 +571,7 @@ int main(void)
         cmocka_unit_test(same_arrays_give_the_same_bytes),
         cmocka_unit_test(the_digest_depends_on_name_shape_type_and_bytes),
         cmocka_unit_test(a_file_appears_complete_or_not_at_all),
+        cmocka_unit_test(a_full_disk_is_a_storage_error),
         cmocka_unit_test(misuse_is_a_bug),
         cmocka_unit_test(long_attributes_and_many_arrays),
         cmocka_unit_test(large_arrays_are_verified),

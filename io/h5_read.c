@@ -1,0 +1,544 @@
+/* io/h5_read.c - see h5.h: arrays and attributes out of a file, and its verification. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/h5_internal.h"
+
+enum {
+    SLAB_BYTES = 16 << 20, /* verification reads this much at a time */
+    TEXT_LIMIT = 64 << 20  /* of an attribute */
+};
+
+/* Which of ours a stored type is; H5_TYPES if none. */
+static int type_of(hid_t stored)
+{
+    for (int type = 0; type < H5_TYPES; type++) {
+        hid_t ours = h5_stored_type(type);
+        bool same = H5Tequal(ours, stored) > 0;
+
+        H5Tclose(ours);
+        if (same)
+            return type;
+    }
+    return H5_TYPES;
+}
+
+/* IEEE binary16 to binary32. */
+static float float_from_half(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, mantissa = half & 0x3ff, bits;
+    float value;
+
+    if (exponent == 0) {
+        value = (float)mantissa * 0x1p-24f;
+        memcpy(&bits, &value, 4);
+        bits |= sign;
+    } else {
+        bits = sign | (exponent == 31 ? 0xffu : exponent + 112) << 23 | mantissa << 13;
+    }
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+static const char *shape_text(char text[200], int rank, const size_t *shape)
+{
+    int used = snprintf(text, 200, "(");
+
+    for (int i = 0; i < rank && used < 170; i++)
+        used += snprintf(text + used, (size_t)(200 - used), "%s%zu", i ? ", " : "", shape[i]);
+    snprintf(text + used, (size_t)(200 - used), ")");
+    return text;
+}
+
+/* Whether every part of the name is a hard link: soft and external links are not followed. */
+static bool is_hard(const h5 *file, const char *name)
+{
+    char path[H5_NAME_LIMIT + 1];
+    H5L_info_t info;
+    bool hard = h5_name_valid(name);
+
+    if (!hard)
+        return false;
+    strcpy(path, name);
+    for (char *slash = path; slash && hard;) {
+        if ((slash = strchr(slash + 1, '/')))
+            *slash = '\0';
+        hard = H5Lexists(file->id, path, H5P_DEFAULT) > 0 && H5Lget_info(file->id, path, &info, H5P_DEFAULT) >= 0 &&
+               info.type == H5L_TYPE_HARD;
+        if (slash)
+            *slash = '/';
+    }
+    H5Eclear2(H5E_DEFAULT);
+    return hard;
+}
+
+bool h5_has(h5 *file, const char *name)
+{
+    H5O_info_t info;
+    bool has = is_hard(file, name) && H5Oget_info_by_name2(file->id, name, &info, H5O_INFO_BASIC, H5P_DEFAULT) >= 0 &&
+               info.type == H5O_TYPE_DATASET;
+
+    H5Eclear2(H5E_DEFAULT);
+    return has;
+}
+
+/* An open array whose claims have been checked. */
+struct array {
+    hid_t id, type;
+    H5T_class_t class;
+    size_t element; /* bytes of a stored element */
+    int rank;
+    size_t shape[H5_MAX_RANK];
+    size_t bytes; /* stored, decompressed */
+};
+
+static void array_close(struct array *a)
+{
+    if (a->type >= 0)
+        H5Tclose(a->type);
+    if (a->id >= 0)
+        H5Dclose(a->id);
+}
+
+static const char *filters_wrong(hid_t list)
+{
+    int filters = H5Pget_nfilters(list);
+
+    if (filters < 0)
+        return "has filters that cannot be read";
+    for (int i = 0; i < filters; i++) {
+        unsigned flags, config;
+        size_t values = 0;
+        H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
+
+        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
+            return "uses a filter other than deflate, shuffle and fletcher32";
+    }
+    return NULL;
+}
+
+const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes)
+{
+    hid_t list = H5Dget_create_plist(array);
+    hsize_t chunk[H5_MAX_RANK], chunk_bytes = element, stored = H5Dget_storage_size(array);
+    H5D_layout_t layout = H5Pget_layout(list);
+    const char *wrong = filters_wrong(list);
+
+    if (!wrong && H5Pget_external_count(list) != 0)
+        wrong = "keeps its data in another file";
+    else if (!wrong && layout == H5D_CHUNKED) {
+        bool small = H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank;
+
+        for (int i = 0; i < rank && small; i++)
+            small = !__builtin_mul_overflow(chunk_bytes, chunk[i], &chunk_bytes) && chunk_bytes <= H5_CHUNK_LIMIT;
+        if (!small)
+            wrong = "has chunks above 64 MiB";
+        else if (bytes / H5_INFLATE_RATIO > stored + (1 << 10))
+            wrong = "claims more data than the file holds";
+    } else if (!wrong && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)
+        wrong = "is put together from other arrays";
+    else if (!wrong && stored < bytes)
+        wrong = "claims more data than the file holds";
+    H5Pclose(list);
+    return wrong;
+}
+
+static const char *array_describe(struct array *a)
+{
+    hsize_t dims[H5_MAX_RANK];
+    hid_t space = H5Dget_space(a->id);
+    H5S_class_t kind = H5Sget_simple_extent_type(space);
+    const char *wrong = NULL;
+
+    a->class = H5Tget_class(a->type);
+    a->element = H5Tget_size(a->type);
+    a->rank = H5Sget_simple_extent_ndims(space);
+    if (a->class != H5T_INTEGER && a->class != H5T_FLOAT)
+        wrong = "does not hold numbers";
+    else if (a->element == 0 || a->element > 8)
+        wrong = "holds numbers above 8 bytes";
+    else if ((kind != H5S_SIMPLE && kind != H5S_SCALAR) || a->rank < 0 || a->rank > H5_MAX_RANK)
+        wrong = "has no shape, or too many dimensions";
+    else if (H5Sget_simple_extent_dims(space, dims, NULL) < 0)
+        wrong = "has a shape that cannot be read";
+    for (int i = 0; i < a->rank && !wrong; i++)
+        a->shape[i] = dims[i];
+    if (!wrong && !h5_shape_bytes(a->rank, a->shape, a->element, &a->bytes))
+        wrong = "claims an impossible shape";
+    H5Sclose(space);
+    return wrong ? wrong : h5_storage_wrong(a->id, a->rank, a->element, a->bytes);
+}
+
+static int array_open(h5 *file, const char *name, struct array *a, err *e)
+{
+    const char *wrong;
+
+    *a = (struct array){.id = -1, .type = -1};
+    if (!h5_has(file, name))
+        return err_set(e, ERR_DAMAGED, "%s: there is no array %s", file->path, name);
+    a->id = H5Dopen2(file->id, name, H5P_DEFAULT);
+    if (a->id >= 0)
+        a->type = H5Dget_type(a->id);
+    if (a->type < 0) {
+        h5_fail(file, ERR_DAMAGED, name, "cannot be opened", e);
+        array_close(a);
+        return e->code;
+    }
+    if ((wrong = array_describe(a))) {
+        err_set(e, ERR_DAMAGED, "%s: %s %s", file->path, name, wrong);
+        H5Eclear2(H5E_DEFAULT);
+        array_close(a);
+        return e->code;
+    }
+    return 0;
+}
+
+int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], err *e)
+{
+    struct array a;
+
+    if (array_open(file, name, &a, e))
+        return e->code;
+    *rank = a.rank;
+    memcpy(shape, a.shape, (size_t)a.rank * sizeof *shape);
+    array_close(&a);
+    return 0;
+}
+
+static size_t array_count(const struct array *a)
+{
+    return a->bytes / a->element;
+}
+
+/* Halves are converted here: HDF5 would take a hundred times as long. */
+static int read_halves(h5 *file, const char *name, const struct array *a, float *data, err *e)
+{
+    size_t count = array_count(a);
+    uint16_t *halves = malloc(a->bytes + 1);
+
+    if (!halves)
+        return err_set(e, ERR_NOMEM, "%s: %s: out of memory for %zu bytes", file->path, name, a->bytes);
+    if (H5Dread(a->id, a->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, halves) < 0)
+        h5_fail(file, ERR_DAMAGED, name, "cannot be read", e);
+    else
+        for (size_t i = 0; i < count; i++)
+            data[i] = float_from_half(halves[i]);
+    free(halves);
+    return e->code;
+}
+
+static const struct {
+    int64_t low, high;
+} integer_range[] = {[H5_I32] = {INT32_MIN, INT32_MAX}, [H5_I64] = {INT64_MIN, INT64_MAX}, [H5_U8] = {0, UINT8_MAX}};
+
+/* Integers of another width or sign, each checked: HDF5 would clip silently. */
+static int read_integers(h5 *file, const char *name, const struct array *a, enum h5_type type, void *data, err *e)
+{
+    size_t count = array_count(a);
+    int64_t *wide;
+
+    if (a->element == 8 && H5Tget_sign(a->type) == H5T_SGN_NONE)
+        return err_set(e, ERR_DAMAGED, "%s: %s holds unsigned 64-bit integers, expected signed", file->path, name);
+    if (count > SIZE_MAX / sizeof *wide || !(wide = malloc(count * sizeof *wide + 1)))
+        return err_set(e, ERR_NOMEM, "%s: %s: out of memory for %zu integers", file->path, name, count);
+    if (H5Dread(a->id, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide) < 0)
+        h5_fail(file, ERR_DAMAGED, name, "cannot be read", e);
+    for (size_t i = 0; i < count && !e->code; i++)
+        if (wide[i] < integer_range[type].low || wide[i] > integer_range[type].high)
+            err_set(e, ERR_DAMAGED, "%s: %s holds %" PRId64 " at %zu, which is out of range", file->path, name, wide[i],
+                    i);
+        else if (type == H5_I32)
+            ((int32_t *)data)[i] = (int32_t)wide[i];
+        else if (type == H5_U8)
+            ((uint8_t *)data)[i] = (uint8_t)wide[i];
+        else
+            ((int64_t *)data)[i] = wide[i];
+    free(wide);
+    return e->code;
+}
+
+static int array_read(h5 *file, const char *name, const struct array *a, enum h5_type type, void *data, err *e)
+{
+    bool floats = type == H5_F32 || type == H5_F64;
+    int stored = type_of(a->type);
+    hid_t memory;
+    herr_t status;
+
+    if (!h5_type_valid(type) || type == H5_F16)
+        return err_set(e, ERR_BUG, "%s: %s is asked for in a type that memory has not", file->path, name);
+    if (array_count(a) == 0)
+        return 0;
+    if (!floats && a->class == H5T_FLOAT)
+        return err_set(e, ERR_DAMAGED, "%s: %s holds floating-point numbers, expected integers", file->path, name);
+    if (stored == H5_F16 && type == H5_F32)
+        return read_halves(file, name, a, data, e);
+    if (!floats && stored != (int)type)
+        return read_integers(file, name, a, type, data, e);
+    memory = h5_stored_type(type);
+    status = H5Dread(a->id, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
+    H5Tclose(memory);
+    return status < 0 ? h5_fail(file, ERR_DAMAGED, name, "cannot be read", e) : 0;
+}
+
+static bool same_shape(const struct array *a, int rank, const size_t *shape)
+{
+    bool same = a->rank == rank;
+
+    for (int i = 0; i < rank && same; i++)
+        same = a->shape[i] == shape[i];
+    return same;
+}
+
+int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, void *data, err *e)
+{
+    char have[200], want[200];
+    struct array a;
+
+    e->code = ERR_NONE;
+    if (array_open(file, name, &a, e))
+        return e->code;
+    if (!same_shape(&a, rank, shape))
+        err_set(e, ERR_DAMAGED, "%s: %s has shape %s, expected %s", file->path, name, shape_text(have, a.rank, a.shape),
+                shape_text(want, rank, shape));
+    else
+        array_read(file, name, &a, type, data, e);
+    array_close(&a);
+    return e->code;
+}
+
+int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data,
+                  err *e)
+{
+    size_t bytes = 0;
+    struct array a;
+
+    e->code = ERR_NONE;
+    *data = NULL;
+    if (array_open(file, name, &a, e))
+        return e->code;
+    if (a.rank != rank)
+        err_set(e, ERR_DAMAGED, "%s: %s has %d dimensions, expected %d", file->path, name, a.rank, rank);
+    else if (!h5_type_valid(type) || !h5_shape_bytes(a.rank, a.shape, h5_type_size(type), &bytes) || bytes > limit)
+        err_set(e, ERR_DAMAGED, "%s: %s is larger than the limit of %zu bytes", file->path, name, limit);
+    else if (!(*data = malloc(bytes + 1)))
+        err_set(e, ERR_NOMEM, "%s: %s: out of memory for %zu bytes", file->path, name, bytes);
+    else if (!array_read(file, name, &a, type, *data, e) && rank)
+        memcpy(shape, a.shape, (size_t)rank * sizeof *shape);
+    if (e->code) {
+        free(*data);
+        *data = NULL;
+    }
+    array_close(&a);
+    return e->code;
+}
+
+/* ---------------------------------------------------------------- attributes */
+
+/* Open an attribute of / that holds one element. */
+static int attribute_open(h5 *file, const char *name, hid_t *attribute, hid_t *type, err *e)
+{
+    hid_t space;
+    bool single;
+
+    if (H5Aexists(file->id, name) <= 0) {
+        H5Eclear2(H5E_DEFAULT);
+        return err_set(e, ERR_DAMAGED, "%s: there is no attribute %s", file->path, name);
+    }
+    *attribute = H5Aopen(file->id, name, H5P_DEFAULT);
+    if (*attribute < 0)
+        return h5_fail(file, ERR_DAMAGED, name, "the attribute cannot be opened", e);
+    *type = H5Aget_type(*attribute);
+    space = H5Aget_space(*attribute);
+    single = H5Sget_simple_extent_npoints(space) == 1;
+    H5Sclose(space);
+    if (*type >= 0 && single)
+        return 0;
+    if (*type >= 0)
+        H5Tclose(*type);
+    H5Aclose(*attribute);
+    return err_set(e, ERR_DAMAGED, "%s: attribute %s does not hold one value", file->path, name);
+}
+
+static char *read_fixed_text(hid_t attribute, hid_t type, size_t size)
+{
+    char *text = calloc(size + 1, 1);
+
+    if (text && H5Aread(attribute, type, text) < 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* What h5py writes for a str. */
+static char *read_variable_text(hid_t attribute, hid_t type)
+{
+    char *held = NULL, *text = NULL;
+    hid_t space = H5Aget_space(attribute);
+
+    if (H5Aread(attribute, type, &held) >= 0) {
+        text = strdup(held ? held : "");
+        H5Dvlen_reclaim(type, space, H5P_DEFAULT, &held);
+    }
+    H5Sclose(space);
+    return text;
+}
+
+int h5_read_text(h5 *file, const char *name, char **text, err *e)
+{
+    hid_t attribute, type;
+    size_t size;
+
+    e->code = ERR_NONE;
+    *text = NULL;
+    if (attribute_open(file, name, &attribute, &type, e))
+        return e->code;
+    size = H5Tget_size(type);
+    if (H5Tget_class(type) != H5T_STRING)
+        err_set(e, ERR_DAMAGED, "%s: attribute %s does not hold text", file->path, name);
+    else if (H5Tis_variable_str(type) > 0)
+        *text = read_variable_text(attribute, type);
+    else if (size <= TEXT_LIMIT)
+        *text = read_fixed_text(attribute, type, size);
+    if (!*text && !e->code)
+        h5_fail(file, ERR_DAMAGED, name, "the attribute cannot be read", e);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return e->code;
+}
+
+int h5_read_number(h5 *file, const char *name, double *value, err *e)
+{
+    hid_t attribute, type;
+    H5T_class_t class;
+
+    e->code = ERR_NONE;
+    if (attribute_open(file, name, &attribute, &type, e))
+        return e->code;
+    class = H5Tget_class(type);
+    if (class != H5T_INTEGER && class != H5T_FLOAT)
+        err_set(e, ERR_DAMAGED, "%s: attribute %s does not hold a number", file->path, name);
+    else if (H5Aread(attribute, H5T_NATIVE_DOUBLE, value) < 0)
+        h5_fail(file, ERR_DAMAGED, name, "the attribute cannot be read", e);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return e->code;
+}
+
+/* ---------------------------------------------------------------- digests of files */
+
+int h5_digest(h5 *file, struct digest *out, err *e)
+{
+    char *hex;
+
+    e->code = ERR_NONE;
+    if (h5_read_text(file, "digest", &hex, e))
+        return e->code;
+    if (!digest_from_hex(hex, out))
+        err_set(e, ERR_DAMAGED, "%s: attribute digest is not 32 hexadecimal digits", file->path);
+    free(hex);
+    return e->code;
+}
+
+/* Feed an array as it is stored, a slab of leading rows at a time. */
+static bool add_slabs(struct digester *d, const struct array *a, void *buffer)
+{
+    hsize_t start[H5_MAX_RANK] = {0}, count[H5_MAX_RANK];
+    size_t row = a->rank && a->shape[0] ? a->bytes / a->shape[0] : 0, step = row ? SLAB_BYTES / row : 0;
+    hid_t space, memory;
+    bool good = true;
+
+    if (!a->bytes)
+        return true;
+    if (a->bytes <= SLAB_BYTES || !step) {
+        good = H5Dread(a->id, a->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) >= 0;
+        digester_add(d, buffer, a->bytes);
+        return good;
+    }
+    for (int i = 0; i < a->rank; i++)
+        count[i] = a->shape[i];
+    space = H5Dget_space(a->id);
+    for (size_t at = 0; at < a->shape[0] && good; at += step) {
+        start[0] = at;
+        count[0] = a->shape[0] - at < step ? a->shape[0] - at : step;
+        memory = H5Screate_simple(a->rank, count, NULL);
+        good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+               H5Dread(a->id, a->type, memory, space, H5P_DEFAULT, buffer) >= 0;
+        H5Sclose(memory);
+        digester_add(d, buffer, count[0] * row);
+    }
+    H5Sclose(space);
+    return good;
+}
+
+/* The digest of one array, from the file. */
+static int array_digest(h5 *file, const char *name, struct digest *out, err *e)
+{
+    struct digester d;
+    struct array a;
+    size_t row, room;
+    void *buffer;
+    int type;
+
+    if (array_open(file, name, &a, e))
+        return e->code;
+    row = a.rank && a.shape[0] ? a.bytes / a.shape[0] : a.bytes;
+    room = a.bytes < SLAB_BYTES ? a.bytes : row > SLAB_BYTES ? a.bytes : SLAB_BYTES;
+    if ((type = type_of(a.type)) == H5_TYPES)
+        err_set(e, ERR_DAMAGED, "%s: %s is not of a type that sluice writes", file->path, name);
+    else if (!(buffer = calloc(1, room + 1)))
+        err_set(e, ERR_NOMEM, "%s: %s: out of memory for %zu bytes", file->path, name, room);
+    else {
+        h5_entry_start(&d, name, type, a.rank, a.shape);
+        if (add_slabs(&d, &a, buffer))
+            *out = digester_end(&d);
+        else
+            h5_fail(file, ERR_DAMAGED, name, "cannot be read", e);
+        free(buffer);
+    }
+    array_close(&a);
+    return e->code;
+}
+
+struct listing {
+    struct h5_entries arrays;
+    bool foreign; /* something that is neither group nor array */
+};
+
+static herr_t list_array(hid_t at, const char *name, const H5O_info_t *info, void *context)
+{
+    struct listing *l = context;
+
+    (void)at;
+    if (info->type == H5O_TYPE_GROUP)
+        return 0;
+    if (info->type != H5O_TYPE_DATASET) {
+        l->foreign = true;
+        return 0;
+    }
+    return h5_entries_add(&l->arrays, name, NULL) ? 0 : -1;
+}
+
+int h5_verify(h5 *file, err *e)
+{
+    struct listing l = {0};
+    struct digest recorded, found;
+    int status = 0;
+
+    if (h5_digest(file, &recorded, e))
+        return e->code;
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_NATIVE, list_array, &l, H5O_INFO_BASIC) < 0 || l.foreign)
+        status = h5_fail(file, ERR_DAMAGED, "", "its contents cannot be listed", e);
+    for (size_t i = 0; i < l.arrays.count && !status; i++)
+        status = array_digest(file, l.arrays.entry[i].name, &l.arrays.entry[i].digest, e);
+    if (!status) {
+        found = h5_entries_digest(&l.arrays);
+        if (!digest_equal(&found, &recorded))
+            status =
+                err_set(e, ERR_DAMAGED, "%s: its content is not what was written (the digest differs)", file->path);
+    }
+    h5_entries_free(&l.arrays);
+    return status;
+}
