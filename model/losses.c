@@ -1,0 +1,90 @@
+/* model/losses.c - see losses.h. */
+#include "model/losses.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "model/blas.h"
+
+/* The loss of one row; its largest allowed logit and where, and the sum of exponentials relative to it. */
+static double row_loss(const float *logits, const uint8_t *allowed, int C, int label, double *sum_out, float *largest_out, int *best)
+{
+    float largest = -INFINITY;
+    double sum = 0;
+
+    *best = -1;
+    for (int c = 0; c < C; c++)
+        if ((!allowed || allowed[c]) && (*best < 0 || logits[c] > largest)) {
+            largest = logits[c];
+            *best = c;
+        }
+    for (int c = 0; c < C; c++)
+        if (!allowed || allowed[c])
+            sum += exp((double)logits[c] - largest);
+    *sum_out = sum;
+    *largest_out = largest;
+    if (allowed && !allowed[label])
+        return INFINITY;
+    return log(sum) - ((double)logits[label] - largest);
+}
+
+double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowed, int B, int C, bool keep, int *correct)
+{
+    double loss = 0;
+    int right = 0;
+
+    for (int b = 0; b < B; b++, logits += C) {
+        double sum;
+        float largest;
+        int best;
+
+        loss += row_loss(logits, allowed, C, labels[b], &sum, &largest, &best);
+        right += best == labels[b];
+        if (keep)
+            continue;
+        for (int c = 0; c < C; c++) {
+            double p = !allowed || allowed[c] ? exp((double)logits[c] - largest) / sum : 0;
+
+            logits[c] = (float)((p - (c == labels[b])) / B);
+        }
+    }
+    if (correct)
+        *correct = right;
+    return loss / B;
+}
+
+size_t contrastive_scratch(int K, int B, int D)
+{
+    size_t R = (size_t)K + (size_t)B;
+
+    return R * R + R * (size_t)D;
+}
+
+double contrastive(const float *means, int K, const float *features, int B, int D, float temperature, float weight,
+                   float *dfeatures, float *scratch)
+{
+    int R = K + B;
+    size_t n = (size_t)R, width = (size_t)D;
+    float *S = scratch, *M = scratch + n * n;
+    double loss = 0;
+
+    memcpy(M, means, (size_t)K * width * sizeof *M);
+    memcpy(M + (size_t)K * width, features, (size_t)B * width * sizeof *M);
+    gemm_nt(R, R, D, 1 / temperature, M, D, M, D, 0, S, R);
+    for (int r = 0; r < R; r++) { /* S becomes G = (softmax of its rows - I) / R */
+        float *row = S + (size_t)r * n, largest = row[0], own = row[r];
+        double sum = 0;
+
+        for (int x = 1; x < R; x++)
+            largest = row[x] > largest ? row[x] : largest;
+        for (int x = 0; x < R; x++)
+            sum += exp((double)row[x] - largest);
+        loss += log(sum) + (double)largest - own;
+        for (int x = 0; x < R; x++)
+            row[x] = (float)((exp((double)row[x] - largest) / sum - (x == r)) / R);
+    }
+    /* dCR/dM = (G + G') M / temperature; the rows of the batch */
+    gemm_nn(B, D, R, weight / temperature, S + (size_t)K * n, R, M, D, 1, dfeatures, D);
+    gemm_tn(B, D, R, weight / temperature, S + K, R, M, D, 1, dfeatures, D);
+    return loss / R;
+}
