@@ -133,42 +133,49 @@ static uint8_t to_byte(int32_t fixed)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-/* Sum of `used` values, `step` bytes apart. */
-static uint8_t weigh(const uint8_t *value, size_t step, const int32_t *weight, int used)
-{
-    int32_t sum = FIXED_HALF;
-
-    for (int x = 0; x < used; x++)
-        sum += value[(size_t)x * step] * weight[x];
-    return to_byte(sum);
-}
-
 static void pass_horizontal(struct image_view in, const struct axis *axis, int width, uint8_t *out)
 {
-    size_t channels = (size_t)in.channels;
+    int channels = in.channels;
 
     for (int y = 0; y < in.height; y++) {
         const uint8_t *row = in.pixels + (size_t)y * in.stride;
 
-        for (int i = 0; i < width; i++) {
+        for (int i = 0; i < width; i++, out += channels) {
             const int32_t *weight = axis->weight + (size_t)i * (size_t)axis->taps;
+            const uint8_t *value = row + (size_t)axis->first[i] * (size_t)channels;
+            int32_t sum[3] = {FIXED_HALF, FIXED_HALF, FIXED_HALF};
 
-            for (size_t c = 0; c < channels; c++)
-                *out++ = weigh(row + (size_t)axis->first[i] * channels + c, channels, weight, axis->used[i]);
+            for (int x = 0; x < axis->used[i]; x++, value += channels)
+                for (int c = 0; c < channels; c++)
+                    sum[c] += weight[x] * value[c];
+            for (int c = 0; c < channels; c++)
+                out[c] = to_byte(sum[c]);
         }
     }
 }
 
+/* A stretch of a row at a time, so that the compiler may work on several columns at once. */
 static void pass_vertical(struct image_view in, const struct axis *axis, int height, uint8_t *out)
 {
+    enum { STRETCH = 64 };
     size_t bytes = (size_t)in.width * (size_t)in.channels;
 
-    for (int i = 0; i < height; i++) {
+    for (int i = 0; i < height; i++, out += bytes) {
         const int32_t *weight = axis->weight + (size_t)i * (size_t)axis->taps;
-        const uint8_t *column = in.pixels + (size_t)axis->first[i] * in.stride;
+        const uint8_t *first = in.pixels + (size_t)axis->first[i] * in.stride;
 
-        for (size_t x = 0; x < bytes; x++)
-            *out++ = weigh(column + x, in.stride, weight, axis->used[i]);
+        for (size_t x = 0; x < bytes; x += STRETCH) {
+            size_t n = bytes - x < STRETCH ? bytes - x : STRETCH;
+            int32_t sum[STRETCH];
+
+            for (size_t k = 0; k < n; k++)
+                sum[k] = FIXED_HALF;
+            for (int y = 0; y < axis->used[i]; y++)
+                for (size_t k = 0; k < n; k++)
+                    sum[k] += weight[y] * first[(size_t)y * in.stride + x + k];
+            for (size_t k = 0; k < n; k++)
+                out[x + k] = to_byte(sum[k]);
+        }
     }
 }
 
