@@ -4,6 +4,7 @@
 #include "io/yaml.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -494,7 +495,8 @@ failed:
 
 static int read_file(const char *path, char **bytes, size_t *n, err *e)
 {
-    FILE *file = fopen(path, "rb");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not block */
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
     struct stat about;
 
     *bytes = NULL;

@@ -17,6 +17,7 @@ static const struct option_info table[OPTION_COUNT] = {
 #undef O
 };
 
+enum { MAX_CHOICES = 16 };
 enum { SEED_OF_TRIAL = -1 }; /* a seed that is still to take the value of `seed` */
 
 /* ---- the table ---- */
@@ -162,12 +163,12 @@ static bool in_range(const struct option_info *o, double value)
 
 static int parse_choice(enum option id, const char *text, union option_value *out, err *e)
 {
-    char copy[200], *words[32], *rest = copy;
+    char copy[200], *words[MAX_CHOICES], *rest = copy;
     const char *near;
     int n = 0;
 
     snprintf(copy, sizeof copy, "%s", table[id].choices);
-    while (n < 32 && (words[n] = strsep(&rest, "|")))
+    while (n < MAX_CHOICES && (words[n] = strsep(&rest, "|")))
         n++;
     for (int i = 0; i < n; i++) {
         if (!strcmp(words[i], text)) {
@@ -308,11 +309,21 @@ static void format_layers(uint64_t set, char *text, size_t size)
     }
 }
 
-static void format_choice(const char *choices, int64_t index, char *text, size_t size)
+const char *option_choice_text(enum option id, int64_t index)
 {
-    for (; index > 0 && *choices; index--)
-        choices += strcspn(choices, "|") + 1;
-    snprintf(text, size, "%.*s", (int)strcspn(choices, "|"), choices);
+    static const char *texts[OPTION_COUNT][MAX_CHOICES]; /* found once: a plan asks millions of times */
+    const char *rest = table[id].choices;
+    char text[64];
+
+    if (index < 0 || index >= MAX_CHOICES)
+        return "";
+    if (!texts[id][index]) {
+        for (int64_t i = 0; i < index && *rest; i++)
+            rest += strcspn(rest, "|") + (rest[strcspn(rest, "|")] == '|');
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(rest, "|"), rest);
+        texts[id][index] = intern(text);
+    }
+    return texts[id][index] ? texts[id][index] : "";
 }
 
 const char *option_format(enum option id, union option_value value)
@@ -330,8 +341,7 @@ const char *option_format(enum option id, union option_value value)
         format_real(value.real, text);
         break;
     case OPTION_TYPE_CHOICE:
-        format_choice(table[id].choices, value.integer, text, sizeof text);
-        break;
+        return option_choice_text(id, value.integer);
     case OPTION_TYPE_LAYERS:
         format_layers(value.layers, text, sizeof text);
         break;
@@ -422,7 +432,7 @@ const char *option_choice(struct option_reader *r, enum option id)
 {
     const union option_value *value = read_option(r, id, 1u << OPTION_TYPE_CHOICE);
 
-    return r->e->code ? "" : option_format(id, *value);
+    return r->e->code ? "" : option_choice_text(id, value->integer);
 }
 
 const char *option_text(struct option_reader *r, enum option id)

@@ -163,6 +163,7 @@ const char *option_nearest_key(const char *key);                  /* NULL if non
 int option_parse(enum option id, const char *text, union option_value *out, err *e);
 /* The one text of a value, interned: numbers in the shortest form that reads back the same, LAYERS as "0-4,6". */
 const char *option_format(enum option id, union option_value value);
+const char *option_choice_text(enum option id, int64_t index); /* of a CHOICE, interned */
 bool option_equal(enum option id, union option_value a, union option_value b);
 /* A range "1 to 1024 tokens", or the choices: what a value must be. */
 void option_rule(enum option id, char *text, size_t size);

@@ -1,0 +1,75 @@
+/* sweeps/plan.h - a sweep as work: its distinct trials, their distinct stages, and who needs what.
+ *
+ * A trial is known by the key of its last stage; points of the sweep that come to the same key are folded into one trial.
+ * Stages are numbered so that a stage needs only stages with smaller numbers; the arrays below are ready for a scheduler.
+ *
+ * The key of a stage (sweeps/stage.h) hashes
+ *   kind, code version, task,
+ *   the options that the kind declares, without the names below,
+ *   the contents of data set and backbone instead of their names,
+ *   the number of tasks and the classes of tasks 0..t instead of sequence and order seed: trials whose class orders agree in
+ *   the first tasks share these tasks,
+ *   the keys of the stages it needs.
+ *
+ * Costs are floating-point operations, counted from the backbone's shape, images and epochs. */
+#ifndef SWEEPS_PLAN_H
+#define SWEEPS_PLAN_H
+
+#include "sweeps/sources.h"
+#include "sweeps/stage.h"
+#include "sweeps/sweep.h"
+
+struct plan_trial {
+    int64_t point; /* of sweep_point(): the first of those folded into this trial */
+    int stage;     /* its last stage, whose result is the trial's */
+};
+
+struct plan {
+    const struct sweep *sweep; /* borrowed */
+    int64_t points, excluded, folded;
+
+    int trials_count;
+    struct plan_trial *trials;
+
+    int stages_count;
+    int *kind;           /* (stages) enum stage_kind */
+    int *task;           /* (stages) -1: of the whole trial */
+    struct digest *key;  /* (stages) */
+    double *cost;        /* (stages) FLOP */
+    int *example;        /* (stages) a trial that has it */
+    int *shared_by;      /* (stages) how many trials have it */
+    int *needs_start;    /* (stages + 1) the needs of stage i are needs[needs_start[i] .. needs_start[i+1]-1] */
+    int *needs;
+
+    int varied_count; /* options that differ between trials, after normalisation */
+    enum option varied[OPTION_COUNT];
+
+    double work;         /* FLOP of all distinct stages */
+    double work_alone;   /* FLOP if every trial (after folding) did all its stages itself */
+    double critical;     /* FLOP of the longest chain of needs */
+    double disk;         /* bytes of all checkpoints, estimated */
+    double memory;       /* bytes of the largest stage's rank, estimated */
+
+    int missing_count; /* what a run would need and this machine lacks, each with how to get it */
+    const char **missing;
+    void *memory_of_texts; /* private */
+};
+
+/* Everything but the sweep is owned by *out; plan_free() in any case.
+ * ERR_CONFIG: a class order that does not fit its data set; nothing left to run. */
+int plan_make(const struct sweep *sweep, const struct sources *sources, struct plan *out, err *e);
+void plan_free(struct plan *plan);
+
+/* The options of a trial, normalised. */
+void plan_trial_config(const struct plan *plan, int trial, struct trial_config *out);
+/* "gate.activation=tanh prompt.length=5 seed=0": what tells a trial from the others; "" for an only trial. */
+void plan_trial_label(const struct plan *plan, int trial, char *text, size_t size);
+/* All stages of a trial in ascending order; malloc'd. */
+int plan_trial_stages(const struct plan *plan, int trial, int **stages, int *count, err *e);
+/* The stage with this key; -1 if there is none.  Linear in the number of stages: for a few look-ups. */
+int plan_find_stage(const struct plan *plan, const struct digest *key);
+
+/* Everything that a trainer needs to run the stage, all its ancestors' keys included.  stage_job_free() afterwards. */
+int plan_job(const struct plan *plan, int stage, const char *checkpoint_folder, struct stage_job *out, err *e);
+
+#endif
