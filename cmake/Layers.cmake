@@ -3,9 +3,10 @@
 #   layer(<room> FILES a.c b.c NEEDS <targets>...)
 #
 # makes the static library <room> from files of the current folder.  Sources include project headers as "room/file.h".
-# A room's headers can be found only through a link <build>/include/<room>/<room> -> <source>/<room>, which is on the
-# include path of the targets that NEED the room and of no others: a file of model/ that includes "io/h5.h", <mpi.h>
-# or <hdf5.h> does not compile.  tests/layering proves it.
+# A room's headers can be found only through its door, a link <build>/include/<room>/<room> -> <source>/<room>, which is on
+# the include path of the targets that NEED the room and of no others: a file of model/ that includes "io/h5.h", <mpi.h>
+# or <hdf5.h> does not compile.  What a room needs is its own affair: its users get its headers and link what it stands on,
+# but do not see through it.  tests/layering proves it.
 
 add_library(flags INTERFACE) # the one place where language and warnings are chosen
 target_compile_features(flags INTERFACE c_std_17)
@@ -30,7 +31,8 @@ endfunction()
 function(layer room)
   cmake_parse_arguments(L "" "" "FILES;NEEDS" ${ARGN})
   add_library(${room} STATIC ${L_FILES})
-  target_link_libraries(${room} PUBLIC flags err ${L_NEEDS})
+  target_link_libraries(${room} PUBLIC flags err PRIVATE ${L_NEEDS})
+  set_target_properties(${room} PROPERTIES ROOM_NEEDS "${L_NEEDS}")
   room_headers(${room} ${room})
 endfunction()
 

@@ -2,7 +2,8 @@
 #
 #   check(<name> FILES test.c ... NEEDS <targets>... [RANKS 1 2 4] [ARGS ...] [ENV A=B ...] [TIMEOUT s])
 #
-# One CTest entry, or with RANKS one for each number of MPI ranks.  Every test runs in a folder of its own.
+# One CTest entry, or with RANKS one for each number of MPI ranks.  Every test runs in a folder of its own.  A test that
+# NEEDS a room may include what the room itself may include.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 find_program(PYTHON_WITH_H5PY NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
 set(MPIRUN_FOR_TESTS ${MPIEXEC_EXECUTABLE} --allow-run-as-root --oversubscribe --bind-to none)
@@ -14,6 +15,11 @@ function(check name)
   endif()
   add_executable(${name} ${C_FILES})
   target_link_libraries(${name} PRIVATE flags err ${C_NEEDS} PkgConfig::CMOCKA)
+  foreach(need IN LISTS C_NEEDS)
+    if(TARGET ${need})
+      target_link_libraries(${name} PRIVATE $<TARGET_PROPERTY:${need},ROOM_NEEDS>)
+    endif()
+  endforeach()
   target_compile_definitions(${name} PRIVATE SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(NOT C_RANKS)
     scratch_folder(${name} folder)
