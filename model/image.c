@@ -56,8 +56,7 @@ static int scratch_reserve(struct image_scratch *s, size_t size, err *e)
     return 0;
 }
 
-/* --- resize
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- resize -------------------------------------------------------------------------------------------------- */
 
 enum { FIXED_BITS = 22, FIXED_HALF = 1 << (FIXED_BITS - 1) };
 
@@ -256,8 +255,7 @@ int image_resize(struct image_view in, enum image_filter filter, int height, int
     return 0;
 }
 
-/* --- geometry
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- geometry ------------------------------------------------------------------------------------------------ */
 
 void image_shorter_side(int height, int width, int side, int *new_height, int *new_width)
 {
@@ -321,8 +319,7 @@ struct image_box image_random_box(int height, int width, float least_area, const
     return central_box(height, width);
 }
 
-/* --- values
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------------------------------------------- */
 
 static void flip_row(uint8_t *row, int width, int channels)
 {
@@ -367,8 +364,7 @@ static void to_planes(const struct image_pipeline *p, struct image_view in, floa
     }
 }
 
-/* --- pipelines
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- pipelines ----------------------------------------------------------------------------------------------- */
 
 struct image_draw image_draw(const struct image_pipeline *p, int height, int width, rng *r)
 {

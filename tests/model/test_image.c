@@ -15,8 +15,7 @@
 
 static struct image_scratch scratch;
 
-/* --- the reference file
- * --------------------------------------------------------------------------------------------------- */
+/* --- the reference file -------------------------------------------------------------------------------------- */
 
 static void *read_array(h5 *file, const char *name, enum h5_type type, int rank, size_t shape[2])
 {
@@ -94,8 +93,7 @@ static h5 *reference(void)
     return file;
 }
 
-/* --- against the reference file
- * ------------------------------------------------------------------------------------------- */
+/* --- against the reference file ------------------------------------------------------------------------------ */
 
 static void resize_equals_pillow(void **state)
 {
@@ -224,8 +222,7 @@ static void train_pipelines_equal_torchvision(void **state)
     h5_close(file);
 }
 
-/* --- published vectors
- * ---------------------------------------------------------------------------------------------------- */
+/* --- published vectors --------------------------------------------------------------------------------------- */
 
 static void rows_of_known_values(void **state)
 {
@@ -346,8 +343,7 @@ static void cifar_values(void **state)
     free(out);
 }
 
-/* --- draws and refusals
- * --------------------------------------------------------------------------------------------------- */
+/* --- draws and refusals -------------------------------------------------------------------------------------- */
 
 static void draws_are_uniform(void **state)
 {
