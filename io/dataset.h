@@ -1,6 +1,12 @@
 /* io/dataset.h - a labelled image data set in memory: 8-bit pixels as the files hold them.
  *
- * A kind of data set is one row of the table in dataset.c and one reader.  Readers keep file order. */
+ * A data set is found by name, in this order in each of the folders of SLUICE_DATA (separated by colons), /usr/share/datasets
+ * and ~/.local/share/sluice/data:
+ *   fashion-mnist, mnist   four IDX files, plain or gzipped, in NAME/, NAME/raw/ or torchvision's folder (one row of the table
+ *                          in dataset.c each)
+ *   any name               NAME.h5, an HDF5 pack: arrays train/images (count, height, width, channels) of bytes and
+ *                          train/labels (count) of integers, test/images, test/labels, and the attribute class_names, one a line
+ * Readers keep file order.  Both parts have images of one size; labels are classes. */
 #ifndef IO_DATASET_H
 #define IO_DATASET_H
 
@@ -28,12 +34,16 @@ struct dataset {
     void *memory;                 /* private */
 };
 
-/* Where the named data set would be read from, and ERR_MISSING with what to do if it is not there. */
+/* The folder or file that the named data set would be read from.  ERR_MISSING with the places searched and what to do if it is
+ * nowhere; ERR_CONFIG if that is no name. */
 int dataset_locate(const char *name, char path[1024], err *e);
 /* The digest alone, without keeping pixels (cached beside nothing: it reads the files). */
 int dataset_digest(const char *name, struct digest *out, err *e);
+/* ERR_MISSING, ERR_CONFIG as above; ERR_DAMAGED with file and reason; ERR_NOMEM. */
 int dataset_open(const char *name, struct dataset *out, err *e);
-void dataset_close(struct dataset *d);
+void dataset_close(struct dataset *d); /* harmless twice, and after a failed dataset_open() */
+/* Write a pack that reads back with the same digest. */
+int dataset_write_pack(const struct dataset *d, const char *path, err *e);
 
 /* Indices of the first `per_class` images (0: all) of each class, in file order; malloc'd.
  * ERR_DATA if a class has no image. */

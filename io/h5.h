@@ -21,6 +21,7 @@ enum { H5_MAX_RANK = 8 };
 
 typedef struct h5 h5;
 
+/* ERR_STORAGE if the folder is missing or cannot be written. */
 int h5_create(const char *path, h5 **out, err *e);
 /* ERR_MISSING if there is no such file, ERR_DAMAGED if it is not a readable HDF5 file. */
 int h5_open(const char *path, h5 **out, err *e);
@@ -31,8 +32,8 @@ int h5_commit(h5 *file, struct digest *digest, err *e);
 void h5_close(h5 *file);
 
 /* data: row-major, of the given type (float for H5_F16, rounded to the nearest half).  Arrays above 4 KiB are
- * chunked, shuffled and deflated if `compress`.  ERR_STORAGE if it cannot be written, ERR_BUG if the name is not one or is
- * taken. */
+ * chunked, shuffled and deflated if `compress`.  The file is composed in memory, so the disk plays no part before h5_commit().
+ * ERR_NOMEM, or ERR_BUG if the name is not one or is taken. */
 int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, const void *data, bool compress, err *e);
 int h5_write_text(h5 *file, const char *name, const char *text, err *e);   /* attribute of / */
 int h5_write_number(h5 *file, const char *name, double value, err *e);     /* attribute of / */

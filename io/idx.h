@@ -1,0 +1,27 @@
+/* io/idx.h - arrays of bytes in IDX files, the format of MNIST and Fashion-MNIST, plain or gzipped.
+ *
+ * Big-endian: 0, 0, type (8: unsigned bytes, the only one read), rank, then `rank` sizes of 32 bits, then the bytes,
+ * row-major, and nothing after them.  A gzipped file ends where its stream ends; what follows the stream is ignored, as
+ * gzip does. */
+#ifndef IO_IDX_H
+#define IO_IDX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/err.h"
+
+enum { IDX_MAX_RANK = 4 };
+
+struct idx {
+    int rank;
+    size_t shape[IDX_MAX_RANK];
+    uint8_t *bytes; /* malloc'd */
+};
+
+/* Read a file whose rank must be the given one; a name that ends in ".gz" must be a gzip stream, any other must not.
+ * Sizes are believed only if the file is long enough for them (deflate packs at most 1032 to 1) and their product is
+ * within `limit` bytes. ERR_MISSING if there is no such file, ERR_DAMAGED with the reason otherwise, ERR_NOMEM. */
+int idx_read(const char *path, int rank, size_t limit, struct idx *out, err *e);
+
+#endif
