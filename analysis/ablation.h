@@ -99,6 +99,11 @@ int ablation_compare(struct ablation *a, const int *wanted, err *e);
 /* Analysis of variance and effects of levels (terms, effects). */
 int ablation_factors(struct ablation *a, err *e);
 
+/* Mean and spread over seeds of the main metric for each pair of levels of by[i] and by[j]: out is (levels of i, levels
+ * of j). Averaged over those settings of the other options that have every cell of the fullest one, so that two cells
+ * differ in nothing else; other settings are left out. */
+int ablation_means(const struct ablation *a, int i, int j, struct estimate *out, err *e);
+
 /* Mean and spread over seeds of A_t (values: m->after) or F_k (m->forgetting) of a group's finished trials, task by
  * task. values: (trials, tasks) of m; out: (tasks). */
 int ablation_curve(const struct ablation *a, int group, const double *values, struct estimate *out, err *e);

@@ -60,6 +60,42 @@ void *document_alloc(struct document *d, size_t size)
     return memset(p, 0, size);
 }
 
+/* Bytes of the UTF-8 sequence at s: 1 to 4, or 0 if it is none. */
+static int utf8_length(const unsigned char *s)
+{
+    static const struct {
+        unsigned char mask, lead;
+        unsigned smallest;
+    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+
+    for (int n = 1; n <= 4; n++) {
+        if ((*s & forms[n - 1].mask) != forms[n - 1].lead)
+            continue;
+        unsigned code = *s & (unsigned char)~forms[n - 1].mask;
+        for (int i = 1; i < n; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return 0;
+            code = code << 6 | (s[i] & 0x3f);
+        }
+        bool surrogate = code >= 0xd800 && code < 0xe000;
+        return code < forms[n - 1].smallest || code > 0x10ffff || surrogate ? 0 : n;
+    }
+    return 0;
+}
+
+/* Make a text harmless in place; see document.h. */
+static void clean(char *text)
+{
+    for (unsigned char *s = (unsigned char *)text; *s;) {
+        int n = utf8_length(s);
+        if (!n)
+            *s = '?';
+        else if ((*s < ' ' && *s != '\n') || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
+            memset(s, ' ', (size_t)n); /* C0, DEL and C1 */
+        s += n ? n : 1;
+    }
+}
+
 static const char *text_of(struct document *d, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
@@ -75,6 +111,7 @@ static const char *text_of(struct document *d, const char *format, va_list argum
         return "";
     }
     vsnprintf(text, (size_t)length + 1, format, arguments);
+    clean(text);
     return text;
 }
 
@@ -229,14 +266,17 @@ static double cell_value(enum column_kind kind, const struct report_cell *cell)
 
 void table_mark_best(struct report_table *t, int column, int sign)
 {
-    double best = -INFINITY;
+    double best = -INFINITY, worst = INFINITY;
     size_t rows = table_rows(t);
 
-    for (size_t r = 0; r < rows; r++)
-        best = fmax(best, sign * cell_value(t->columns[column].kind, table_cell(t, r, column)));
+    for (size_t r = 0; r < rows; r++) {
+        double value = sign * cell_value(t->columns[column].kind, table_cell(t, r, column));
+        best = fmax(best, value);
+        worst = fmin(worst, value);
+    }
     for (size_t r = 0; r < rows; r++) {
         struct report_cell *cell = &t->cells[r * (size_t)t->columns_count + (size_t)column];
-        cell->best = rows > 1 && sign * cell_value(t->columns[column].kind, cell) == best;
+        cell->best = best > worst && sign * cell_value(t->columns[column].kind, cell) == best;
     }
 }
 

@@ -4,6 +4,9 @@
  * keep their numbers, so a format for machines loses nothing and a format for people rounds.  A number that does not
  * exist is NaN and is shown as a dash, null or an empty field; it is never printed.
  *
+ * Texts come from files that nobody vouches for.  On the way in, bytes that are not UTF-8 become '?' and control
+ * characters become blanks, so that no format needs to fear a broken XML file or a terminal that obeys.
+ *
  * Everything in a document lives in its arena: texts are copied on the way in, and document_free() frees all. */
 #ifndef ANALYSIS_DOCUMENT_H
 #define ANALYSIS_DOCUMENT_H
@@ -107,7 +110,8 @@ void put_nothing(struct document *d, struct report_table *t);
 
 size_t table_rows(const struct report_table *t);
 const struct report_cell *table_cell(const struct report_table *t, size_t row, int column);
-/* Mark the best row of a column: the largest (sign 1) or smallest (sign -1) mean or number; ties are all marked. */
+/* Mark the best row of a column: the largest (sign 1) or smallest (sign -1) mean or number.  Ties are all marked,
+ * unless all rows are the same. */
 void table_mark_best(struct report_table *t, int column, int sign);
 const struct report_table *document_find_table(const struct document *d, const char *id); /* NULL if there is none */
 

@@ -373,6 +373,115 @@ static int measure_effects(struct ablation *a, err *e)
     return e->code;
 }
 
+/* --- means of two options --- */
+
+struct others_order {
+    const struct ablation *a;
+    int i, j;
+};
+
+static int compare_others(const struct others_order *o, int g, int h)
+{
+    for (int k = 0; k < o->a->by_count; k++)
+        if (k != o->i && k != o->j && o->a->groups[g].level[k] != o->a->groups[h].level[k])
+            return o->a->groups[g].level[k] - o->a->groups[h].level[k];
+    return 0;
+}
+
+static int groups_by_others(const void *left, const void *right, void *context)
+{
+    int g = *(const int *)left, h = *(const int *)right, d = compare_others(context, g, h);
+
+    return d ? d : g - h;
+}
+
+static size_t run_of_others(const struct others_order *o, const int *groups, size_t n)
+{
+    size_t end = 1;
+
+    while (end < n && !compare_others(o, groups[0], groups[end]))
+        end++;
+    return end;
+}
+
+/* Do groups[0..n) have a group in each of the cells of best[0..size)? */
+static bool covers(const struct others_order *o, const int *groups, size_t n, const int *best, size_t size)
+{
+    const struct group *g = o->a->groups;
+
+    for (size_t b = 0; b < size; b++) {
+        size_t k = 0;
+        while (k < n && (g[groups[k]].level[o->i] != g[best[b]].level[o->i] ||
+                         g[groups[k]].level[o->j] != g[best[b]].level[o->j]))
+            k++;
+        if (k == n)
+            return false;
+    }
+    return true;
+}
+
+/* Sum, over the observations of the chosen groups, into (cell, seed). */
+static void sum_cells(const struct ablation *a, int i, int j, const bool *chosen, double *sum, double *count)
+{
+    size_t across = (size_t)levels_of(a, j), seeds = (size_t)a->m->seeds_count;
+
+    for (size_t k = 0; k < a->observations_count; k++) {
+        const struct observation *o = &a->observations[k];
+        const int *level = a->groups[o->group].level;
+        size_t at = ((size_t)level[i] * across + (size_t)level[j]) * seeds + (size_t)o->seed;
+        if (chosen[o->group] && isfinite(o->metric[a->main])) {
+            sum[at] += o->metric[a->main];
+            count[at]++;
+        }
+    }
+}
+
+int ablation_means(const struct ablation *a, int i, int j, struct estimate *out, err *e)
+{
+    size_t cells = (size_t)levels_of(a, i) * (size_t)levels_of(a, j), seeds = (size_t)a->m->seeds_count, n = 0,
+           size = 0;
+    int *groups = malloc((a->groups_count + 1) * sizeof *groups);
+    bool *chosen = calloc(a->groups_count + 1, sizeof *chosen);
+    double *sum = calloc(cells * seeds + 1, sizeof *sum), *count = calloc(cells * seeds + 1, sizeof *count);
+    struct others_order order = {a, i, j};
+    const int *best = groups;
+
+    if (groups && chosen && sum && count) {
+        for (size_t g = 0; g < a->groups_count; g++)
+            if (a->groups[g].metric[a->main].count)
+                groups[n++] = (int)g;
+        qsort_r(groups, n, sizeof *groups, groups_by_others, &order);
+        for (size_t at = 0, run; at < n; at += run) {
+            run = run_of_others(&order, groups + at, n - at);
+            if (run > size) {
+                size = run;
+                best = groups + at;
+            }
+        }
+        for (size_t at = 0, run; at < n; at += run) {
+            run = run_of_others(&order, groups + at, n - at);
+            bool use = covers(&order, groups + at, run, best, size);
+            for (size_t k = 0; k < run; k++)
+                chosen[groups[at + k]] = use;
+        }
+        sum_cells(a, i, j, chosen, sum, count);
+        for (size_t c = 0; c < cells; c++) {
+            size_t values = 0;
+            for (size_t s = 0; s < seeds; s++)
+                if (count[c * seeds + s] > 0)
+                    sum[c * seeds + values++] = sum[c * seeds + s] / count[c * seeds + s];
+            out[c] = estimate_of(sum + c * seeds, values);
+        }
+    } else {
+        err_set(e, ERR_NOMEM, "no memory for the means of two options");
+    }
+    free(groups);
+    free(chosen);
+    free(sum);
+    free(count);
+    return e->code;
+}
+
 int ablation_factors(struct ablation *a, err *e)
 {
     return analyse_variance(a, e) || measure_effects(a, e) ? e->code : 0;

@@ -16,6 +16,7 @@
 #include "io/err.h"
 #include "io/tables.h"
 
+// clang-format off
 /* M(id, key, label, unit, sign, digits, help): sign is 1 where more is better, -1 where less is. */
 #define METRICS(M)                                                                                                     \
     M(FAA, "faa", "FAA", "%", 1, 2, "final average accuracy")                                                          \
@@ -30,8 +31,9 @@ enum metric {
 #define M(id, key, label, unit, sign, digits, help) METRIC_##id,
     METRICS(M)
 #undef M
-        METRIC_COUNT
+    METRIC_COUNT
 };
+// clang-format on
 
 struct metric_info {
     const char *key, *label, *unit;
@@ -41,13 +43,15 @@ struct metric_info {
 extern const struct metric_info metric_info[METRIC_COUNT];
 enum metric metric_by_key(const char *key); /* METRIC_COUNT if there is none */
 
+// clang-format off
 #define TRIAL_STATUSES(S) S(waiting) S(running) S(done) S(failed) S(pruned)
 enum trial_status {
 #define S(name) STATUS_##name,
     TRIAL_STATUSES(S)
 #undef S
-        STATUS_COUNT
+    STATUS_COUNT
 };
+// clang-format on
 extern const char *const trial_status_names[STATUS_COUNT];
 enum trial_status trial_status_by_name(const char *name); /* STATUS_COUNT if there is none */
 

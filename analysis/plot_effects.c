@@ -1,0 +1,121 @@
+/* analysis/plot_effects.c - a panel for each option: its effect at each level with a 95 % interval. */
+#include "analysis/plots.h"
+
+#include <math.h>
+
+enum {
+    PANELS = 12,
+    WIDTH = 720,
+    PANEL_WIDTH = 360,
+    PANEL_HEIGHT = 250,
+    LEFT = 62,
+    RIGHT = 346,
+    TOP = 30,
+    BOTTOM = 200,
+    LEVELS = 12
+};
+
+struct effects {
+    const struct ablation *a;
+    int count;
+    size_t first[PANELS]; /* in a->effects */
+    int levels[PANELS];
+    const char *unit;
+    struct axis y; /* one for all, so that panels can be compared */
+};
+
+static void draw_panel(struct canvas *c, const struct effects *k, int panel)
+{
+    double x0 = PANEL_WIDTH * (panel % 2), y0 = PANEL_HEIGHT * (panel / 2);
+    const struct level_effect *effects = &k->a->effects[k->first[panel]];
+    const struct factor *f = &k->a->m->factors[k->a->by[effects->factor]];
+    double room = (double)(RIGHT - LEFT) / k->levels[panel], before_x = 0, before_y = NAN;
+    struct axis y = k->y;
+
+    y.from += y0;
+    y.to += y0;
+    draw_text_in(c, x0 + LEFT, y0 + 18, RIGHT - LEFT, &plot_title, f->name);
+    draw_scale(c, &y, x0 + LEFT, x0 + RIGHT, panel % 2 ? NULL : k->unit);
+    draw_line(c, x0 + LEFT, axis_at(&y, 0), x0 + RIGHT, axis_at(&y, 0), &(struct style){.ink = INK_MUTED, .width = 1});
+    for (int i = 0; i < k->levels[panel]; i++) {
+        const struct estimate *v = &effects[i].effect;
+        double x = x0 + LEFT + room * (i + 0.5), at = axis_at(&y, v->mean);
+        draw_text_in(c, x, y0 + BOTTOM + 18, room - 4, &plot_label_middle, f->levels[effects[i].level]);
+        if (!v->count)
+            continue;
+        draw_hint(c, f->levels[effects[i].level]);
+        if (isfinite(v->low))
+            draw_line(c, x, axis_at(&y, fmax(v->low, y.low)), x, axis_at(&y, fmin(v->high, y.high)),
+                      &(struct style){.ink = INK_SERIES, .width = 2});
+        if (isfinite(before_y) && f->numbers)
+            draw_line(c, before_x, before_y, x, at, &(struct style){.ink = INK_SERIES, .width = 1.5, .opacity = 0.6});
+        draw_circle(c, x, at, 4.5, &(struct style){.ink = INK_SERIES});
+        draw_hint(c, NULL);
+        before_x = x;
+        before_y = at;
+    }
+}
+
+static void draw_effects(struct canvas *c, const void *data)
+{
+    const struct effects *k = data;
+
+    for (int i = 0; i < k->count; i++)
+        draw_panel(c, k, i);
+}
+
+/* Widen the common scale by a panel; intervals may reach at most as far again as the effects themselves. */
+static void widen(const struct ablation *a, size_t first, size_t end, double *low, double *high, double *far)
+{
+    for (size_t i = first; i < end; i++) {
+        const struct estimate *v = &a->effects[i].effect;
+        if (!v->count)
+            continue;
+        *far = fmax(*far, fabs(v->mean));
+        *low = fmin(*low, isfinite(v->low) ? v->low : v->mean);
+        *high = fmax(*high, isfinite(v->high) ? v->high : v->mean);
+    }
+}
+
+int plot_effects(struct document *d, const struct ablation *a, err *e)
+{
+    struct effects *k = document_alloc(d, sizeof *k);
+    const struct metric_info *info = &metric_info[a->main];
+    double low = 0, high = 0, far = 0;
+    const char *text = "";
+
+    if (!k)
+        return e->code;
+    k->a = a;
+    k->unit = document_text(d, "effect on %s", info->label);
+    for (size_t i = 0, next; i < a->effects_count; i = next) {
+        size_t measured = 0;
+        for (next = i; next < a->effects_count && a->effects[next].factor == a->effects[i].factor; next++)
+            measured += a->effects[next].effect.count > 0;
+        if (measured < 2 || next - i > LEVELS || k->count == PANELS)
+            continue;
+        k->first[k->count] = i;
+        k->levels[k->count++] = (int)(next - i);
+        widen(a, i, next, &low, &high, &far);
+        for (size_t j = i; j < next; j++)
+            if (a->effects[j].effect.count) {
+                const struct factor *f = &a->m->factors[a->by[a->effects[j].factor]];
+                text = document_text(d, "%s %s=%s: %+.2f.", text, f->name, f->levels[a->effects[j].level],
+                                     a->effects[j].effect.mean);
+            }
+    }
+    if (!k->count)
+        return 0;
+    k->y = axis_fit(fmax(low, -2 * far), fmin(high, 2 * far), 5, BOTTOM, TOP);
+    document_picture(
+        d, &(struct report_picture){
+               .id = "effects-picture",
+               .title = document_text(d, "Effect of each option on %s", info->label),
+               .description = document_text(
+                   d, "Deviation from the mean of the compared levels, with 95 %% interval over settings:%s", text),
+               .width = k->count > 1 ? WIDTH : PANEL_WIDTH,
+               .height = PANEL_HEIGHT * ((k->count + 1) / 2),
+               .draw = draw_effects,
+               .data = k});
+    return 0;
+}

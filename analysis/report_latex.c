@@ -1,0 +1,93 @@
+/* analysis/report_latex.c - the tables of a report for \input into a paper, in the style of booktabs.
+ *
+ * Needs \usepackage{booktabs}, and \usepackage{graphicx} when pictures lie beside.  Plain ASCII out of the numbers;
+ * texts may hold UTF-8, which LaTeX has read since 2018. */
+#include "analysis/formats.h"
+
+#include <string.h>
+
+static const struct escape escapes[] = {{'\\', "\\textbackslash{}"},
+                                        {'{', "\\{"},
+                                        {'}', "\\}"},
+                                        {'$', "\\$"},
+                                        {'&', "\\&"},
+                                        {'#', "\\#"},
+                                        {'%', "\\%"},
+                                        {'_', "\\_"},
+                                        {'^', "\\textasciicircum{}"},
+                                        {'~', "\\textasciitilde{}"},
+                                        {'<', "\\textless{}"},
+                                        {'>', "\\textgreater{}"},
+                                        {'|', "\\textbar{}"},
+                                        {0, NULL}};
+
+static void write_cell(FILE *out, const struct report_column *column, const struct report_cell *cell)
+{
+    char buffer[CELL_SIZE];
+    bool text = column->kind == COLUMN_TEXT;
+    const char *shown = text && cell->text ? cell->text : cell_to_text(column, cell, "\\pm", buffer);
+
+    if (text || !strcmp(shown, "–"))
+        write_escaped(out, !strcmp(shown, "–") ? "--" : shown, escapes);
+    else if (strstr(shown, "–")) /* a mean without a deviation */
+        fprintf(out, "$%.*s$", (int)strcspn(shown, " "), shown);
+    else
+        fprintf(out, cell->best ? "$\\mathbf{%s}$" : "$%s$", shown);
+}
+
+static void write_table(FILE *out, const struct report_table *t)
+{
+    char buffer[CELL_SIZE];
+
+    fputs("\\begin{table}\n  \\centering\n  \\caption{", out);
+    write_escaped(out, t->title, escapes);
+    fputs(*t->caption ? ". " : "", out);
+    write_escaped(out, t->caption, escapes);
+    fprintf(out, "}\n  \\label{tab:%s}\n  \\begin{tabular}{@{}", t->id);
+    for (int c = 0; c < t->columns_count; c++)
+        putc(t->columns[c].kind == COLUMN_TEXT ? 'l' : 'r', out);
+    fputs("@{}}\n    \\toprule\n    ", out);
+    for (int c = 0; c < t->columns_count; c++) {
+        fputs(c ? " & " : "", out);
+        write_escaped(out, column_title(&t->columns[c], buffer), escapes);
+    }
+    fputs(" \\\\\n    \\midrule\n", out);
+    for (size_t r = 0; r < table_rows(t); r++) {
+        fputs("    ", out);
+        for (int c = 0; c < t->columns_count; c++) {
+            fputs(c ? " & " : "", out);
+            write_cell(out, &t->columns[c], table_cell(t, r, c));
+        }
+        fputs(" \\\\\n", out);
+    }
+    fputs("    \\bottomrule\n  \\end{tabular}\n\\end{table}\n", out);
+}
+
+int report_latex(const struct document *d, const struct report_table *only, FILE *out, err *e)
+{
+    if (only) {
+        write_table(out, only);
+        return e->code;
+    }
+    fputs("% ", out);
+    write_escaped(out, d->title, escapes);
+    fputs("\n% \\usepackage{booktabs}\n", out);
+    for (size_t i = 0; i < d->blocks_count; i++) {
+        const struct report_block *b = &d->blocks[i];
+        if (b->kind == BLOCK_TABLE) {
+            putc('\n', out);
+            write_table(out, b->table);
+        } else if (b->kind == BLOCK_PICTURE && d->pictures_beside) {
+            fprintf(out,
+                    "\n\\begin{figure}\n  \\centering\n  \\includegraphics[width=\\linewidth]{%s.png}\n  \\caption{",
+                    b->picture.id);
+            write_escaped(out, b->picture.title, escapes);
+            fprintf(out, "}\n  \\label{fig:%s}\n\\end{figure}\n", b->picture.id);
+        } else if (b->kind == BLOCK_NOTE) {
+            fputs("\n% note: ", out); /* for the author, who decides what the paper says */
+            write_escaped(out, b->text, (const struct escape[]){{'\n', " "}, {0, NULL}});
+            putc('\n', out);
+        }
+    }
+    return e->code;
+}
