@@ -191,8 +191,8 @@ static double with_centre(const struct kmeans *m, size_t c, double *out)
     return sum;
 }
 
-/* k-means++ (Arthur and Vassilvitskii, 2007), each centre the best of 2 + ln k candidates, as scikit-learn does.  Fewer
- * distinct samples than centres give fewer centres. */
+/* k-means++ (Arthur and Vassilvitskii, 2007), each centre the best of 2 + ln k candidates, as scikit-learn does.  If
+ * there are fewer distinct samples than centres, some centres coincide, and the later ones never get a member. */
 static void seed_centres(struct kmeans *m, rng *r)
 {
     int candidates = 2 + (int)log((double)m->k);
@@ -206,10 +206,6 @@ static void seed_centres(struct kmeans *m, rng *r)
         double *now = m->trial, *kept = m->trial + m->n, best = INFINITY;
         size_t chosen = 0;
 
-        if (!(potential > 0)) {
-            m->k = c;
-            return;
-        }
         for (int i = 0; i < candidates; i++) {
             size_t sample = draw_far_sample(m, r, potential);
             double left;
