@@ -39,6 +39,9 @@ int h5_write_text(h5 *file, const char *name, const char *text, err *e);   /* at
 int h5_write_number(h5 *file, const char *name, double value, err *e);     /* attribute of / */
 
 bool h5_has(h5 *file, const char *name);
+/* The names of all arrays, sorted; released with h5_names_free(). */
+int h5_names(h5 *file, char ***names, size_t *count, err *e);
+void h5_names_free(char **names, size_t count);
 /* Shape of an array; rank may be 0..H5_MAX_RANK.  ERR_DAMAGED with file and name if there is none. */
 int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], err *e);
 /* Read an array whose shape must be exactly the given one; converted to `type` (H5_F16 is not allowed here).
@@ -48,6 +51,9 @@ int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_
 int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data, err *e);
 int h5_read_text(h5 *file, const char *name, char **text, err *e);         /* malloc'd */
 int h5_read_number(h5 *file, const char *name, double *value, err *e);
+/* "(3, 4)"; returns text. */
+enum { H5_SHAPE_TEXT = 200 };
+const char *h5_shape_text(char text[H5_SHAPE_TEXT], int rank, const size_t *shape);
 /* The digest recorded by h5_commit(). */
 int h5_digest(h5 *file, struct digest *out, err *e);
 /* Recompute the digest from the content and compare; ERR_DAMAGED when it differs. */

@@ -42,13 +42,13 @@ static float float_from_half(uint16_t half)
     return value;
 }
 
-static const char *shape_text(char text[200], int rank, const size_t *shape)
+const char *h5_shape_text(char text[H5_SHAPE_TEXT], int rank, const size_t *shape)
 {
-    int used = snprintf(text, 200, "(");
+    size_t used = (size_t)snprintf(text, H5_SHAPE_TEXT, "(");
 
-    for (int i = 0; i < rank && used < 170; i++)
-        used += snprintf(text + used, (size_t)(200 - used), "%s%zu", i ? ", " : "", shape[i]);
-    snprintf(text + used, (size_t)(200 - used), ")");
+    for (int i = 0; i < rank && used < H5_SHAPE_TEXT - 30; i++)
+        used += (size_t)snprintf(text + used, H5_SHAPE_TEXT - used, "%s%zu", i ? ", " : "", shape[i]);
+    snprintf(text + used, H5_SHAPE_TEXT - used, ")");
     return text;
 }
 
@@ -293,15 +293,15 @@ static bool same_shape(const struct array *a, int rank, const size_t *shape)
 
 int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, void *data, err *e)
 {
-    char have[200], want[200];
+    char have[H5_SHAPE_TEXT], want[H5_SHAPE_TEXT];
     struct array a;
 
     e->code = ERR_NONE;
     if (array_open(file, name, &a, e))
         return e->code;
     if (!same_shape(&a, rank, shape))
-        err_set(e, ERR_DAMAGED, "%s: %s has shape %s, expected %s", file->path, name, shape_text(have, a.rank, a.shape),
-                shape_text(want, rank, shape));
+        err_set(e, ERR_DAMAGED, "%s: %s has shape %s, expected %s", file->path, name,
+                h5_shape_text(have, a.rank, a.shape), h5_shape_text(want, rank, shape));
     else
         array_read(file, name, &a, type, data, e);
     array_close(&a);
@@ -521,16 +521,56 @@ static herr_t list_array(hid_t at, const char *name, const H5O_info_t *info, voi
     return h5_entries_add(&l->arrays, name, NULL) ? 0 : -1;
 }
 
+/* All arrays by name, each once; released with h5_entries_free() whatever is returned. */
+static int list_arrays(h5 *file, struct listing *l, err *e)
+{
+    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_NATIVE, list_array, l, H5O_INFO_BASIC) < 0)
+        return h5_fail(file, ERR_DAMAGED, "", "its contents cannot be listed", e);
+    if (l->foreign)
+        return err_set(e, ERR_DAMAGED, "%s: holds something that is neither group nor array", file->path);
+    return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int h5_names(h5 *file, char ***names, size_t *count, err *e)
+{
+    struct listing l = {0};
+    int status = list_arrays(file, &l, e);
+
+    *names = NULL;
+    *count = 0;
+    if (!status && !(*names = malloc((l.arrays.count + 1) * sizeof **names)))
+        status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
+    for (; !status && *count < l.arrays.count; ++*count) { /* the names move over */
+        (*names)[*count] = l.arrays.entry[*count].name;
+        l.arrays.entry[*count].name = NULL;
+    }
+    if (*count)
+        qsort(*names, *count, sizeof **names, by_text);
+    h5_entries_free(&l.arrays);
+    return status;
+}
+
+void h5_names_free(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
 int h5_verify(h5 *file, err *e)
 {
     struct listing l = {0};
     struct digest recorded, found;
-    int status = 0;
+    int status;
 
     if (h5_digest(file, &recorded, e))
         return e->code;
-    if (H5Ovisit2(file->id, H5_INDEX_NAME, H5_ITER_NATIVE, list_array, &l, H5O_INFO_BASIC) < 0 || l.foreign)
-        status = h5_fail(file, ERR_DAMAGED, "", "its contents cannot be listed", e);
+    status = list_arrays(file, &l, e);
     for (size_t i = 0; i < l.arrays.count && !status; i++)
         status = array_digest(file, l.arrays.entry[i].name, &l.arrays.entry[i].digest, e);
     if (!status) {
