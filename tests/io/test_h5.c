@@ -332,6 +332,7 @@ static void a_full_disk_is_a_storage_error(void **state)
     h5 *file;
 
     (void)state;
+    unlink("full.h5");
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &before);
     for (rlim_t limit = 0; limit < 200000; limit += 9973) {
