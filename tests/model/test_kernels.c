@@ -1,0 +1,356 @@
+/* Every kernel set of this CPU against kernels_plain: odd sizes, addresses that are not aligned, magnitudes from 1e-3
+ * to 1e3, NaN, and no write past the end.  The limits stand beside each comparison. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/kernels.h"
+#include "model/rng.h"
+
+enum { ROWS = 3, WIDTH = 150, GUARD = 20, SIZE = ROWS * WIDTH + GUARD + 1 };
+static const size_t sizes[] = {1, 3, 17, 65, 130};
+static const float magnitudes[] = {1e-3f, 1, 30, 1e3f};
+
+/* One comparison: which set, at which size and magnitude, for the message; and its random inputs. */
+struct world {
+    const struct kernels *fast;
+    size_t R, D, n; /* n = R D */
+    float magnitude;
+    rng r;
+};
+
+typedef void comparison(struct world *w);
+
+#define COUNT(array) (sizeof array / sizeof *array)
+
+static void for_every_set(comparison *compare)
+{
+    const struct kernels *fast;
+    int sets = 0;
+
+    for (; (fast = kernels_nth(sets)); sets++)
+        for (size_t s = 0; s < COUNT(sizes); s++)
+            for (size_t m = 0; m < COUNT(magnitudes); m++)
+                for (size_t R = 1; R <= ROWS; R += ROWS - 1) {
+                    struct world w = {
+                        .fast = fast, .R = R, .D = sizes[s], .n = R * sizes[s], .magnitude = magnitudes[m]};
+
+                    w.r = rng_stream(1, RNG_TEST, (uint32_t)R, (uint32_t)s, (uint32_t)m);
+                    compare(&w);
+                }
+    assert_in_range(sets, 1, 10);
+}
+
+/* n normal numbers, then the guard.  The array starts one float past an allocation: at no vector's alignment. */
+static float *filled(struct world *w, float memory[SIZE], size_t n, float deviation, float shift)
+{
+    float *x = memory + 1;
+
+    assert_in_range(n, 0, SIZE - GUARD - 1);
+    rng_fill_normal(&w->r, x, n, deviation);
+    for (size_t i = 0; i < n; i++)
+        x[i] += shift;
+    for (size_t i = n; i < n + GUARD; i++)
+        x[i] = 77;
+    return x;
+}
+
+static float *copied(float memory[SIZE], const float *x)
+{
+    memcpy(memory + 1, x, (SIZE - 1) * sizeof *x);
+    return memory + 1;
+}
+
+/* |got - want| <= limit for all n, NaN where NaN is wanted, and the guard untouched. */
+static void expect(const struct world *w, const char *what, const float *got, const float *want, size_t n, double limit)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(want[i]) ? !isnan(got[i]) : !(fabs((double)got[i] - (double)want[i]) <= limit))
+            fail_msg("%s, R %zu, D %zu, magnitude %g: %s[%zu] is %.9g, expected %.9g within %.3g", w->fast->name, w->R,
+                     w->D, (double)w->magnitude, what, i, (double)got[i], (double)want[i], limit);
+    for (size_t i = n; i < n + GUARD; i++)
+        if (!(got[i] == 77))
+            fail_msg("%s, R %zu, D %zu: wrote past the end of %s, at %zu", w->fast->name, w->R, w->D, what, i);
+}
+
+static double largest(const float *x, size_t n)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)x[i]));
+    return most;
+}
+
+static void compare_layer_norm(struct world *w)
+{
+    const float epsilon = 1e-6f;
+    float m[10][SIZE], *x = filled(w, m[0], w->n, w->magnitude, 3 * w->magnitude), *gain = filled(w, m[1], w->D, 1, 1);
+    float *bias = filled(w, m[2], w->D, 1, 0), *y = filled(w, m[3], w->n, 0, 0), *xhat = filled(w, m[4], w->n, 0, 0);
+    float *rstd = filled(w, m[5], w->R, 0, 0), *want = copied(m[6], y), *want_xhat = copied(m[7], xhat);
+    float *want_rstd = copied(m[8], rstd), *place = copied(m[9], x);
+
+    kernels_plain.layer_norm(want, want_xhat, want_rstd, x, gain, bias, w->R, w->D, epsilon);
+    w->fast->layer_norm(y, xhat, rstd, x, gain, bias, w->R, w->D, epsilon);
+    expect(w, "xhat", xhat, want_xhat, w->n,
+           4e-6); /* values reach 5; the mean has a rounding error of 3 units in the last place */
+    expect(w, "y", y, want, w->n, 2e-5);
+    expect(w, "rstd", rstd, want_rstd, w->R, 2e-6 * largest(want_rstd, w->R));
+    w->fast->layer_norm(place, NULL, NULL, place, gain, bias, w->R, w->D, epsilon); /* in place, nothing kept */
+    expect(w, "y in place", place, want, w->n, 2e-5);
+}
+
+static void compare_layer_norm_backward(struct world *w)
+{
+    float m[8][SIZE], *x = filled(w, m[0], w->n, w->magnitude, 0), *gain = filled(w, m[1], w->D, 1, 1);
+    float *dy = filled(w, m[2], w->n, 1, 0), *xhat = filled(w, m[3], w->n, 0, 0), *rstd = filled(w, m[4], w->R, 0, 0);
+    float *scrap = filled(w, m[5], w->n, 0, 0), *dx = filled(w, m[6], w->n, 1, 0), *want = copied(m[7], dx);
+    double scale;
+
+    kernels_plain.layer_norm(scrap, xhat, rstd, x, gain, gain, w->R, w->D, 1e-6f);
+    kernels_plain.layer_norm_backward(want, dy, gain, xhat, rstd, w->R, w->D);
+    w->fast->layer_norm_backward(dx, dy, gain, xhat, rstd, w->R, w->D);
+    scale = 1 + largest(dy, w->n) * largest(gain, w->D) * largest(rstd, w->R);
+    expect(w, "dx", dx, want, w->n, 2e-6 * scale);
+}
+
+static void compare_gelu(struct world *w)
+{
+    float m[7][SIZE], *a = filled(w, m[0], w->n, w->magnitude, 0), *bias = filled(w, m[1], w->D, w->magnitude, 0);
+    float *h = filled(w, m[2], w->n, 0, 0), *want_a = copied(m[3], a), *want = copied(m[4], h),
+          *place = copied(m[5], a);
+    float *no_bias = copied(m[6], a);
+
+    kernels_plain.gelu(want, want_a, bias, w->R, w->D);
+    w->fast->gelu(h, a, bias, w->R, w->D);
+    expect(w, "a", a, want_a, w->n, 0);
+    expect(w, "h", h, want, w->n, 3e-7 * (1e-3 + largest(want_a, w->n))); /* half of erf's 4e-7, and rounding */
+    w->fast->gelu(place, place, bias, w->R, w->D);
+    expect(w, "h in place", place, h, w->n, 0);
+    a = copied(m[0], no_bias);
+    kernels_plain.gelu(want, want_a = copied(m[3], no_bias), NULL, w->R, w->D);
+    w->fast->gelu(h, a, NULL, w->R, w->D);
+    expect(w, "a without bias", a, no_bias, w->n, 0);
+    expect(w, "h without bias", h, want, w->n, 3e-7 * (1e-3 + largest(a, w->n)));
+}
+
+static void compare_gelu_backward(struct world *w)
+{
+    float m[3][SIZE], *a = filled(w, m[0], w->n, w->magnitude, 0), *d = filled(w, m[1], w->n, 1, 0),
+                      *want = copied(m[2], d);
+    double scale = largest(d, w->n);
+
+    kernels_plain.gelu_backward(want, a, w->n);
+    w->fast->gelu_backward(d, a, w->n);
+    expect(w, "d", d, want, w->n, 1e-6 * scale);
+}
+
+static void compare_add_bias(struct world *w)
+{
+    float m[5][SIZE], *x = filled(w, m[0], w->n, w->magnitude, 0), *bias = filled(w, m[1], w->D, 1, 0);
+    float *y = filled(w, m[2], w->n, 0, 0), *want = copied(m[3], y), *place = copied(m[4], x);
+
+    for (int with = 0; with < 2; with++) {
+        kernels_plain.add_bias(want, with ? x : NULL, bias, w->R, w->D);
+        w->fast->add_bias(y, with ? x : NULL, bias, w->R, w->D);
+        expect(w, with ? "x + bias" : "bias", y, want, w->n, 0);
+    }
+    w->fast->add_bias(place, place, bias, w->R, w->D);
+    expect(w, "x + bias in place", place, want, w->n, 0);
+}
+
+static const size_t lengths[] = {0, 1, 5, 20};
+
+/* Scores reach about 5 magnitudes times 1 + a0 a1 = 2; a relative error of 1e-7 in one is that much more in its
+ * exponential. */
+static void compare_gated_softmax(struct world *w)
+{
+    const float a0 = 0.7f, a1 = 1.3f;
+
+    for (size_t l = 0; l < COUNT(lengths); l++)
+        for (enum gate gate = 0; gate < GATE_COUNT; gate++) {
+            size_t L = lengths[l], n = w->R * (L + w->D);
+            float m[5][SIZE], *s = filled(w, m[0], n, w->magnitude, 0), *want = copied(m[1], s),
+                              *bare = copied(m[2], s);
+            float *raw = filled(w, m[3], w->R * L, 0, 0), *want_raw = copied(m[4], raw);
+
+            kernels_plain.gated_softmax(want, want_raw, w->R, L, w->D, gate, a0, a1);
+            w->fast->gated_softmax(s, raw, w->R, L, w->D, gate, a0, a1);
+            expect(w, gate_name(gate), s, want, n, 1e-6 * (1 + (double)w->magnitude));
+            expect(w, "raw", raw, want_raw, w->R * L, 0);
+            w->fast->gated_softmax(bare, NULL, w->R, L, w->D, gate, a0, a1);
+            expect(w, "without raw", bare, s, n, 0);
+        }
+}
+
+static void compare_gated_softmax_backward(struct world *w)
+{
+    const float a0 = 0.7f, a1 = 1.3f;
+
+    for (size_t l = 0; l < COUNT(lengths); l++)
+        for (enum gate gate = 0; gate < GATE_COUNT; gate++) {
+            size_t L = lengths[l], n = w->R * (L + w->D);
+            float m[4][SIZE], *p = filled(w, m[0], n, w->magnitude, 0), *raw = filled(w, m[1], w->R * L, 0, 0);
+            float *d = filled(w, m[2], n, 1, 0), *want = copied(m[3], d);
+            double got[2] = {0.5, -0.25}, wanted[2] = {0.5, -0.25}, scale = 1 + largest(d, n), steep;
+
+            kernels_plain.gated_softmax(p, raw, w->R, L, w->D, gate, a0, a1);
+            kernels_plain.gated_softmax_backward(want, p, raw, w->R, L, w->D, gate, a0, a1, wanted);
+            w->fast->gated_softmax_backward(d, p, raw, w->R, L, w->D, gate, a0, a1, got);
+            expect(w, gate_name(gate), d, want, n, 2e-6 * scale);
+            steep = scale * (double)(w->R * L) * (1 + largest(raw, w->R * L));
+            for (int i = 0; i < 2; i++)
+                if (!(fabs(got[i] - wanted[i]) <= 1e-6 * steep))
+                    fail_msg("%s, D %zu, magnitude %g, %s: a%d's gradient is %.9g, expected %.9g", w->fast->name, w->D,
+                             (double)w->magnitude, gate_name(gate), i, got[i], wanted[i]);
+        }
+}
+
+static void compare_adam(struct world *w)
+{
+    const struct adam_step step = {.rate = 0.01f,
+                                   .root_correction = 3,
+                                   .beta1 = 0.9f,
+                                   .beta2 = 0.999f,
+                                   .epsilon = 1e-8f,
+                                   .gradient_scale = 0.5f,
+                                   .decay = 0.02f};
+    float m[8][SIZE], *p = filled(w, m[0], w->n, 1, 0), *first = filled(w, m[1], w->n, w->magnitude, 0);
+    float *second = filled(w, m[2], w->n, w->magnitude * w->magnitude, 0), *g = filled(w, m[3], w->n, w->magnitude, 0),
+          *want;
+    float *want_first, *want_second, *kept = copied(m[7], g);
+
+    for (size_t i = 0; i < w->n; i++)
+        second[i] = fabsf(second[i]);
+    want = copied(m[4], p);
+    want_first = copied(m[5], first);
+    want_second = copied(m[6], second);
+    kernels_plain.adam(want, want_first, want_second, g, w->n, &step);
+    w->fast->adam(p, first, second, g, w->n, &step);
+    expect(w, "m", first, want_first, w->n, 1e-6 * (double)w->magnitude);
+    expect(w, "v", second, want_second, w->n, 1e-6 * (double)(w->magnitude * w->magnitude));
+    expect(w, "p", p, want, w->n, 1e-6);
+    expect(w, "g", g, kept, w->n, 0);
+}
+
+#define COMPARE(kernel)                                                                                                \
+    static void kernel(void **state)                                                                                   \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        for_every_set(compare_##kernel);                                                                               \
+    }
+COMPARE(layer_norm)
+COMPARE(layer_norm_backward)
+COMPARE(gelu)
+COMPARE(gelu_backward)
+COMPARE(add_bias)
+COMPARE(gated_softmax)
+COMPARE(gated_softmax_backward)
+COMPARE(adam)
+
+/* NaN in row 1 of 3: that row - or where a kernel works number by number, that number - and nothing else. */
+static void expect_nan(const struct kernels *k, const char *what, const float *x, size_t n, size_t from, size_t to)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i]) != !(i >= from && i < to))
+            fail_msg("%s: %s[%zu] is %g", k->name, what, i, (double)x[i]);
+}
+
+static void nan_spreads(void **state)
+{
+    enum { R = 3, D = 37, L = 5, N = R * D, AT = D + 20, IN_PREFIX = D + 2 };
+    const struct adam_step step = {
+        .rate = 0.01f, .root_correction = 1, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .gradient_scale = 1};
+    const struct kernels *k;
+    float x[N], one[N], out[N], xhat[N], rstd[R], raw[R * L];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        one[i] = 1;
+        x[i] = i == AT ? NAN : (float)(i % 7) - 2;
+    }
+    for (int set = 0; (k = kernels_nth(set)); set++) {
+        k->layer_norm(out, xhat, rstd, x, one, one, R, D, 1e-6f);
+        expect_nan(k, "layer_norm", out, N, D, 2 * D);
+        expect_nan(k, "layer_norm xhat", xhat, N, D, 2 * D);
+        expect_nan(k, "layer_norm rstd", rstd, R, 1, 2);
+        memcpy(out, one, sizeof out);
+        k->layer_norm_backward(out, x, one, one, one, R, D);
+        expect_nan(k, "layer_norm_backward", out, N, D, 2 * D);
+        k->gelu(out, memcpy(xhat, x, sizeof x), NULL, R, D);
+        expect_nan(k, "gelu", out, N, AT, AT + 1);
+        k->gelu_backward(memcpy(out, one, sizeof out), x, N);
+        expect_nan(k, "gelu_backward", out, N, AT, AT + 1);
+        k->add_bias(out, x, one, R, D);
+        expect_nan(k, "add_bias", out, N, AT, AT + 1);
+        for (enum gate gate = 0; gate < GATE_COUNT; gate++)
+            for (int prefix = 0; prefix < 2; prefix++) {
+                double dscalars[2] = {0};
+
+                memcpy(out, x, sizeof out);
+                if (prefix) {
+                    out[AT] = 0;
+                    out[IN_PREFIX] = NAN;
+                }
+                k->gated_softmax(out, raw, R, L, D - L, gate, 0.5f, 2);
+                expect_nan(k, gate_name(gate), out, N, D, 2 * D);
+                k->gated_softmax_backward(out, one, raw, R, L, D - L, gate, 0.5f, 2, dscalars);
+                expect_nan(k, gate_name(gate), out, N, D, 2 * D);
+                if (gate != GATE_none)
+                    assert_true(isnan(dscalars[0]) && isnan(dscalars[1]));
+            }
+        memcpy(out, one, sizeof out);
+        memset(xhat, 0, sizeof xhat);
+        {
+            float v[N] = {0};
+
+            k->adam(out, xhat, v, x, N, &step);
+            expect_nan(k, "adam", out, N, AT, AT + 1);
+            expect_nan(k, "adam m", xhat, N, AT, AT + 1);
+            expect_nan(k, "adam v", v, N, AT, AT + 1);
+        }
+    }
+}
+
+static void choice(void **state)
+{
+    const struct kernels *k;
+
+    (void)state;
+    assert_ptr_equal(kernels_nth(0), &kernels_plain);
+    for (int set = 0; (k = kernels_nth(set)); set++) {
+        setenv("SLUICE_KERNELS", k->name, 1);
+        assert_ptr_equal(kernels_best(), k);
+        unsetenv("SLUICE_KERNELS");
+        if (!kernels_nth(set + 1))
+            assert_ptr_equal(kernels_best(), k);
+    }
+    for (enum gate gate = 0; gate < GATE_COUNT; gate++)
+        assert_int_equal(gate_by_name(gate_name(gate)), gate);
+    assert_int_equal(gate_by_name("swish"), GATE_COUNT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layer_norm),
+        cmocka_unit_test(layer_norm_backward),
+        cmocka_unit_test(gelu),
+        cmocka_unit_test(gelu_backward),
+        cmocka_unit_test(add_bias),
+        cmocka_unit_test(gated_softmax),
+        cmocka_unit_test(gated_softmax_backward),
+        cmocka_unit_test(adam),
+        cmocka_unit_test(nan_spreads),
+        cmocka_unit_test(choice),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
