@@ -41,7 +41,7 @@ int series_ink(int series)
 
 int series_dash(int series)
 {
-    return series % DASHES;
+    return (series + series / SERIES_COUNT) % DASHES; /* the second round of colours is dashed otherwise */
 }
 
 void draw_path(struct canvas *c, const double *xy, size_t points, bool closed, const struct style *style)

@@ -107,7 +107,8 @@ double text_length(const char *text, double size, bool bold);
 void picture_to_svg(const struct report_picture *picture, bool alone, FILE *out);
 /* CSS rules of the inks, for light and dark screens. */
 void svg_style(FILE *out);
-/* Write a picture to a PNG file, at two device pixels for each px.  ERR_STORAGE, ERR_NOMEM, ERR_SYSTEM. */
-int picture_to_png(const struct report_picture *picture, const char *path, err *e);
+/* Write a picture as PNG, at two device pixels for each px.  Write errors are left to the caller (ferror).  ERR_NOMEM,
+ * ERR_SYSTEM. */
+int picture_to_png(const struct report_picture *picture, FILE *out, err *e);
 
 #endif

@@ -1,12 +1,12 @@
 /* analysis/canvas_png.c - pictures as PNG through cairo, and the lengths of texts. */
 #include "analysis/canvas.h"
 
-#include <errno.h>
 #include <math.h>
 
 #include <cairo.h>
 
-/* fontconfig keeps some patterns until the process ends.  Builds with the leak sanitizer are told not to report them. */
+/* fontconfig keeps some patterns until the process ends.  Builds with the leak sanitizer are told not to report them.
+ */
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #define WITH_LEAK_SANITIZER
@@ -129,7 +129,12 @@ double text_length(const char *text, double size, bool bold)
     return length;
 }
 
-int picture_to_png(const struct report_picture *picture, const char *path, err *e)
+static cairo_status_t to_stream(void *stream, const unsigned char *bytes, unsigned n)
+{
+    return fwrite(bytes, 1, n, stream) == n ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
+}
+
+int picture_to_png(const struct report_picture *picture, FILE *out, err *e)
 {
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(picture->width * PIXELS),
                                                           (int)ceil(picture->height * PIXELS));
@@ -141,11 +146,9 @@ int picture_to_png(const struct report_picture *picture, const char *path, err *
     cairo_status_t status = cairo_status(p.cairo);
     cairo_destroy(p.cairo);
     if (status == CAIRO_STATUS_SUCCESS)
-        status = cairo_surface_write_to_png(surface, path);
-    if (status == CAIRO_STATUS_WRITE_ERROR)
-        err_errno(e, "%s: cannot be written", path);
-    else if (status != CAIRO_STATUS_SUCCESS)
-        err_set(e, status == CAIRO_STATUS_NO_MEMORY ? ERR_NOMEM : ERR_SYSTEM, "%s: cairo: %s", path,
+        status = cairo_surface_write_to_png_stream(surface, to_stream, out);
+    if (status != CAIRO_STATUS_SUCCESS && status != CAIRO_STATUS_WRITE_ERROR)
+        err_set(e, status == CAIRO_STATUS_NO_MEMORY ? ERR_NOMEM : ERR_SYSTEM, "picture %s: cairo: %s", picture->id,
                 cairo_status_to_string(status));
     cairo_surface_destroy(surface);
     return e->code;

@@ -50,6 +50,14 @@ int measured_factor(const struct measured *m, const char *name)
     return -1;
 }
 
+const char *measured_fact(const struct measured *m, const char *name)
+{
+    for (size_t i = 0; i < m->facts_count; i++)
+        if (!strcmp(m->facts[i].name, name))
+            return m->facts[i].text;
+    return NULL;
+}
+
 static void free_texts(char **texts, size_t count)
 {
     for (size_t i = 0; texts && i < count; i++)

@@ -101,6 +101,13 @@ struct measured {
     struct stage_row *stages; /* /stages */
 };
 
+/* Read the results of a sweep: its output folder, or a results.h5 by itself.  ERR_MISSING if there is none yet,
+ * ERR_DAMAGED if it is not a readable result store or contradicts itself, ERR_NOMEM. */
+int measured_read(const char *path, struct measured *m, err *e);
+
+/* The text of a fact; NULL if there is none of that name. */
+const char *measured_fact(const struct measured *m, const char *name);
+
 /* Frees what it owns, not the struct; a zeroed struct is fine. */
 void measured_free(struct measured *m);
 

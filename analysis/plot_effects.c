@@ -21,7 +21,7 @@ struct effects {
     size_t first[PANELS]; /* in a->effects */
     int levels[PANELS];
     const char *unit;
-    struct axis y; /* one for all, so that panels can be compared */
+    struct axis y[PANELS];
 };
 
 static void draw_panel(struct canvas *c, const struct effects *k, int panel)
@@ -30,7 +30,7 @@ static void draw_panel(struct canvas *c, const struct effects *k, int panel)
     const struct level_effect *effects = &k->a->effects[k->first[panel]];
     const struct factor *f = &k->a->m->factors[k->a->by[effects->factor]];
     double room = (double)(RIGHT - LEFT) / k->levels[panel], before_x = 0, before_y = NAN;
-    struct axis y = k->y;
+    struct axis y = k->y[panel];
 
     y.from += y0;
     y.to += y0;
@@ -64,24 +64,27 @@ static void draw_effects(struct canvas *c, const void *data)
         draw_panel(c, k, i);
 }
 
-/* Widen the common scale by a panel; intervals may reach at most as far again as the effects themselves. */
-static void widen(const struct ablation *a, size_t first, size_t end, double *low, double *high, double *far)
+/* A scale that holds the effects and their intervals, but no interval further than twice the largest effect: those of
+ * two or three settings would make the effects themselves invisible. */
+static struct axis panel_scale(const struct level_effect *effects, size_t n)
 {
-    for (size_t i = first; i < end; i++) {
-        const struct estimate *v = &a->effects[i].effect;
+    double low = 0, high = 0, far = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct estimate *v = &effects[i].effect;
         if (!v->count)
             continue;
-        *far = fmax(*far, fabs(v->mean));
-        *low = fmin(*low, isfinite(v->low) ? v->low : v->mean);
-        *high = fmax(*high, isfinite(v->high) ? v->high : v->mean);
+        far = fmax(far, fabs(v->mean));
+        low = fmin(low, isfinite(v->low) ? v->low : v->mean);
+        high = fmax(high, isfinite(v->high) ? v->high : v->mean);
     }
+    return axis_fit(fmax(low, -2 * far), fmin(high, 2 * far), 5, BOTTOM, TOP);
 }
 
 int plot_effects(struct document *d, const struct ablation *a, err *e)
 {
     struct effects *k = document_alloc(d, sizeof *k);
     const struct metric_info *info = &metric_info[a->main];
-    double low = 0, high = 0, far = 0;
     const char *text = "";
 
     if (!k)
@@ -95,8 +98,8 @@ int plot_effects(struct document *d, const struct ablation *a, err *e)
         if (measured < 2 || next - i > LEVELS || k->count == PANELS)
             continue;
         k->first[k->count] = i;
+        k->y[k->count] = panel_scale(a->effects + i, next - i);
         k->levels[k->count++] = (int)(next - i);
-        widen(a, i, next, &low, &high, &far);
         for (size_t j = i; j < next; j++)
             if (a->effects[j].effect.count) {
                 const struct factor *f = &a->m->factors[a->by[a->effects[j].factor]];
@@ -106,16 +109,16 @@ int plot_effects(struct document *d, const struct ablation *a, err *e)
     }
     if (!k->count)
         return 0;
-    k->y = axis_fit(fmax(low, -2 * far), fmin(high, 2 * far), 5, BOTTOM, TOP);
-    document_picture(
-        d, &(struct report_picture){
-               .id = "effects-picture",
-               .title = document_text(d, "Effect of each option on %s", info->label),
-               .description = document_text(
-                   d, "Deviation from the mean of the compared levels, with 95 %% interval over settings:%s", text),
-               .width = k->count > 1 ? WIDTH : PANEL_WIDTH,
-               .height = PANEL_HEIGHT * ((k->count + 1) / 2),
-               .draw = draw_effects,
-               .data = k});
+    document_picture(d, &(struct report_picture){
+                            .id = "effects-picture",
+                            .title = document_text(d, "Effect of each option on %s", info->label),
+                            .description = document_text(d,
+                                                         "Deviation from the mean of the compared levels, with 95 %% "
+                                                         "interval over settings; scales differ between panels:%s",
+                                                         text),
+                            .width = k->count > 1 ? WIDTH : PANEL_WIDTH,
+                            .height = PANEL_HEIGHT * ((k->count + 1) / 2),
+                            .draw = draw_effects,
+                            .data = k});
     return 0;
 }

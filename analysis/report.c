@@ -584,14 +584,6 @@ static void compose_failures(struct report *r)
 
 /* --- published numbers --- */
 
-static bool speaks_of(const struct published_row *row, const struct ablation *a, const struct group *g)
-{
-    for (int i = 0; i < a->by_count; i++)
-        if (row->level[i] >= 0 && row->level[i] != g->level[i])
-            return false;
-    return true;
-}
-
 /* Measured less published, in standard errors: Welch's t.  A published mean without a deviation or a number of seeds
  * counts as exact.  NaN without a measured spread. */
 static double in_standard_errors(const struct estimate *measured, const struct estimate *published)
@@ -606,33 +598,40 @@ static double in_standard_errors(const struct estimate *measured, const struct e
 static void compose_published(struct report *r)
 {
     static const struct report_column columns[] = {
-        {COLUMN_TEXT, "metric", "metric", "", 0},           {COLUMN_SPREAD, "measured", "measured", "", 2},
-        {COLUMN_SPREAD, "published", "published", "", 2},   {COLUMN_NUMBER, "difference", "difference", "", 2},
-        {COLUMN_NUMBER, "in std. errors", "errors", "", 1},
+        {COLUMN_TEXT, "published as", "label", "", 0},
+        {COLUMN_TEXT, "metric", "metric", "", 0},
+        {COLUMN_SPREAD, "measured", "measured", "%", 2},
+        {COLUMN_SPREAD, "published", "published", "%", 2},
+        {COLUMN_NUMBER, "difference", "difference", "%", 2},
+        {COLUMN_NUMBER, "in std. errors", "standard_errors", "", 1},
     };
-    const struct report_request *q = r->request;
+    const struct published *p = r->request->published;
 
-    if (!q->published_count)
+    if (!p || !p->count)
         return;
-    struct report_table *t =
-        group_table(r, "published",
-                    *q->published_source ? document_text(r->d, "Beside published numbers (%s)", q->published_source)
-                                         : "Beside published numbers",
-                    "Difference: measured less published, also in units of the standard error of the difference.",
-                    columns, sizeof columns / sizeof *columns);
+    struct report_table *t = group_table(r, "published",
+                                         *p->source ? document_text(r->d, "Beside published numbers (%s)", p->source)
+                                                    : "Beside published numbers",
+                                         "Difference: measured less published, also in units of its standard error. "
+                                         "Published deviations count only where the "
+                                         "number of seeds behind them is known.",
+                                         columns, sizeof columns / sizeof *columns);
     for (size_t g = 0; g < r->a->groups_count; g++)
-        for (size_t p = 0; p < q->published_count; p++)
-            for (int k = 0; k < METRIC_COUNT; k++) {
-                const struct estimate *theirs = &q->published[p].metric[k], *ours = &r->a->groups[g].metric[k];
-                if (!isfinite(theirs->mean) || !ours->count || !speaks_of(&q->published[p], r->a, &r->a->groups[g]))
+        for (size_t i = 0; i < p->count; i++)
+            for (int k = 0; k < METRIC_COUNT && published_speaks_of(&p->rows[i], r->a, (int)g); k++) {
+                const struct estimate *theirs = &p->rows[i].metric[k], *ours = &r->a->groups[g].metric[k];
+                if (!isfinite(theirs->mean) || !ours->count)
                     continue;
                 put_levels(r, t, r->a->groups[g].level);
+                put_text(r->d, t, "%s", p->rows[i].label);
                 put_text(r->d, t, "%s", metric_info[k].label);
                 put_estimate(r->d, t, ours);
                 put_estimate(r->d, t, theirs);
                 put_number(r->d, t, ours->mean - theirs->mean);
                 put_number(r->d, t, in_standard_errors(ours, theirs));
             }
+    if (t && !table_rows(t))
+        document_note(r->d, "No published row speaks of a measured one.");
 }
 
 /* --- provenance --- */
