@@ -72,7 +72,7 @@ bool method_reads(const struct method *method, enum option id)
 static const struct parsed_rule {
     int64_t choice;
     union option_value value;
-} *parsed_rules(void)
+} * parsed_rules(void)
 {
     static struct parsed_rule parsed[LENGTH(rules)];
     static bool done;

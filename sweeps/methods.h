@@ -1,8 +1,8 @@
 /* sweeps/methods.h - what each method is made of: its stages, and the options that it fixes.
  *
- * Two trials are the same when they come to the same stages.  So options that cannot matter are first brought to one value:
- * what the method fixes (hide is norga without a gate), and what another option makes meaningless (a gate's scalars without a
- * gate).  Options that none of a method's stages read fall away by themselves. */
+ * Two trials are the same when they come to the same stages.  So options that cannot matter are first brought to one
+ * value: what the method fixes (hide is norga without a gate), and what another option makes meaningless (a gate's
+ * scalars without a gate).  Options that none of a method's stages read fall away by themselves. */
 #ifndef SWEEPS_METHODS_H
 #define SWEEPS_METHODS_H
 
@@ -15,7 +15,8 @@ enum { METHOD_MAX_KINDS = 6 };
 struct method {
     const char *name; /* a choice of `method` */
     int kinds_count;
-    enum stage_kind kinds[METHOD_MAX_KINDS]; /* in an order in which they can be made for one task; the last is the result */
+    enum stage_kind
+        kinds[METHOD_MAX_KINDS]; /* in an order in which they can be made for one task; the last is the result */
 };
 
 /* The method of a trial; NULL for a choice without a row, which the test of the table excludes. */

@@ -270,7 +270,8 @@ int option_parse(enum option id, const char *text, union option_value *out, err 
 
 /* ---- formatting ---- */
 
-/* The shortest decimal that reads back as the same double, exponents without padding: 0.03, 1e-5. */
+/* The shortest decimal that reads back as the same double: 0.03, 60, 1e-5, exponents without padding and only for
+ * numbers that are small or large. */
 static void format_real(double value, char text[40])
 {
     char *exponent, *digits;
@@ -279,6 +280,8 @@ static void format_real(double value, char text[40])
     do
         snprintf(text, 40, "%.*g", precision, value);
     while (strtod(text, NULL) != value && precision++ < 17);
+    if (fabs(value) >= 1 && fabs(value) < 1e6 && strchr(text, 'e'))
+        snprintf(text, 40, "%.0f", value); /* few digits and zeros: an integer */
     exponent = strchr(text, 'e');
     if (!exponent)
         return;

@@ -1,15 +1,15 @@
 /* sweeps/plan.h - a sweep as work: its distinct trials, their distinct stages, and who needs what.
  *
- * A trial is known by the key of its last stage; points of the sweep that come to the same key are folded into one trial.
- * Stages are numbered so that a stage needs only stages with smaller numbers; the arrays below are ready for a scheduler.
+ * A trial is known by the key of its last stage; points of the sweep that come to the same key are folded into one
+ * trial. Stages are numbered so that a stage needs only stages with smaller numbers; the arrays below are ready for a
+ * scheduler.
  *
  * The key of a stage (sweeps/stage.h) hashes
  *   kind, code version, task,
  *   the options that the kind declares, without the names below,
  *   the contents of data set and backbone instead of their names,
- *   the number of tasks and the classes of tasks 0..t instead of sequence and order seed: trials whose class orders agree in
- *   the first tasks share these tasks,
- *   the keys of the stages it needs.
+ *   the number of tasks and the classes of tasks 0..t instead of sequence and order seed: trials whose class orders
+ * agree in the first tasks share these tasks, the keys of the stages it needs.
  *
  * Costs are floating-point operations, counted from the backbone's shape, images and epochs. */
 #ifndef SWEEPS_PLAN_H
@@ -32,27 +32,26 @@ struct plan {
     struct plan_trial *trials;
 
     int stages_count;
-    int *kind;           /* (stages) enum stage_kind */
-    int *task;           /* (stages) -1: of the whole trial */
-    struct digest *key;  /* (stages) */
-    double *cost;        /* (stages) FLOP */
-    int *example;        /* (stages) a trial that has it */
-    int *shared_by;      /* (stages) how many trials have it */
-    int *needs_start;    /* (stages + 1) the needs of stage i are needs[needs_start[i] .. needs_start[i+1]-1] */
+    int *kind;          /* (stages) enum stage_kind */
+    int *task;          /* (stages) -1: of the whole trial */
+    struct digest *key; /* (stages) */
+    double *cost;       /* (stages) FLOP */
+    int *example;       /* (stages) a trial that has it */
+    int *shared_by;     /* (stages) how many trials have it */
+    int *needs_start;   /* (stages + 1) the needs of stage i are needs[needs_start[i] .. needs_start[i+1]-1] */
     int *needs;
 
-    int varied_count; /* options that differ between trials, after normalisation */
+    int varied_count; /* options that differ between trials, after normalisation; seed last */
     enum option varied[OPTION_COUNT];
 
-    double work;         /* FLOP of all distinct stages */
-    double work_alone;   /* FLOP if every trial (after folding) did all its stages itself */
-    double critical;     /* FLOP of the longest chain of needs */
-    double disk;         /* bytes of all checkpoints, estimated */
-    double memory;       /* bytes of the largest stage's rank, estimated */
+    double work;       /* FLOP of all distinct stages */
+    double work_alone; /* FLOP if every trial (after folding) did all its stages itself */
+    double critical;   /* FLOP of the longest chain of needs */
+    double disk;       /* bytes of all checkpoints, estimated */
+    double memory;     /* bytes of the largest stage's rank, estimated */
 
-    int missing_count; /* what a run would need and this machine lacks, each with how to get it */
-    const char **missing;
-    void *memory_of_texts; /* private */
+    int missing_count;    /* what a run would need and this machine lacks, each with how to get it */
+    const char **missing; /* the texts are interned */
 };
 
 /* Everything but the sweep is owned by *out; plan_free() in any case.

@@ -1,7 +1,7 @@
 /* sweeps/sources.h - the data sets and backbones that trials name: what a plan must know about them.
  *
- * A plan can be shown on a machine that has neither: then classes, images and shapes come from a table of well-known names, a
- * digest of the name stands in for the content, and the error text says how to get what is missing. */
+ * A plan can be shown on a machine that has neither: then classes, images and shapes come from a table of well-known
+ * names, a digest of the name stands in for the content, and the error text says how to get what is missing. */
 #ifndef SWEEPS_SOURCES_H
 #define SWEEPS_SOURCES_H
 

@@ -1,0 +1,169 @@
+/* sweeps/cost.c - see cost.h. */
+#include "sweeps/cost.h"
+
+#include <string.h>
+
+/* Everything that the formulas below need, once. */
+struct shape {
+    double width, tokens, patch_inputs, blocks, weights; /* of the backbone */
+    double prompt_length, prompt_blocks;
+    double classes, classes_now, classes_old; /* all, of this task, of the tasks before */
+    double train, test, test_old;             /* images: of this task, of this task, of the tasks before */
+    double train_all, test_all;
+};
+
+/* Shapes that stand in for a backbone nobody knows: ViT-B/16 at 224. */
+static struct source_backbone known_backbone(const struct source_backbone *b)
+{
+    return b->width ? *b : (struct source_backbone){.side = 224, .patch = 16, .width = 768, .blocks = 12};
+}
+
+static double per_class(int64_t limit, double images, double classes)
+{
+    double all = images > 0 ? images / classes : 500;
+
+    return limit && (double)limit < all ? (double)limit : all;
+}
+
+static struct shape shape_of(const struct cost_context *c, int task)
+{
+    const union option_value *v = c->config->value;
+    const struct source_backbone b = known_backbone(c->backbone);
+    int last = task < 0 ? c->tasks - 1 : task;
+    double until = c->classes_until[last], before = last ? c->classes_until[last - 1] : 0;
+    double classes = c->classes_until[c->tasks - 1], side = (double)b.side / b.patch;
+    double train = per_class(v[OPTION_DATASET_TRAIN_PER_CLASS].integer, c->dataset->train_images, classes);
+    double test = per_class(v[OPTION_DATASET_TEST_PER_CLASS].integer, c->dataset->test_images, classes);
+
+    return (struct shape){
+        .width = b.width,
+        .tokens = side * side + 1,
+        .patch_inputs = 3.0 * b.patch * b.patch,
+        .blocks = b.blocks,
+        .weights = 12.0 * b.blocks * b.width * b.width,
+        .prompt_length = (double)v[OPTION_PROMPT_LENGTH].integer,
+        .prompt_blocks = __builtin_popcountll(v[OPTION_PROMPT_LAYERS].layers),
+        .classes = classes,
+        .classes_now = until - before,
+        .classes_old = before,
+        .train = train * (until - before),
+        .test = test * (until - before),
+        .test_old = test * before,
+        .train_all = train * classes,
+        .test_all = test * classes,
+    };
+}
+
+/* One image through the backbone, with prefixes or without. */
+static double forward(const struct shape *s, bool prompted)
+{
+    double d = s->width, n = s->tokens;
+    double plain = s->blocks * (24 * n * d * d + 4 * n * n * d) + 2 * n * s->patch_inputs * d;
+
+    return plain + (prompted ? 4 * n * s->prompt_length * d * s->prompt_blocks : 0);
+}
+
+/* Drawing features of all classes seen and training a head (or the MLP of width d) on them. */
+static double align_flop(const struct shape *s, double epochs, double drawn, double parameters)
+{
+    double seen = s->classes_old + s->classes_now;
+
+    return s->classes_old > 0 ? epochs * drawn * (seen * s->width * s->width + s->classes_old * 6 * parameters) : 0;
+}
+
+static double tii_parameters(const struct shape *s, const union option_value *v)
+{
+    double d = s->width;
+    bool wide = !strcmp(option_choice_text(OPTION_TII_MLP, v[OPTION_TII_MLP].integer), "4-4");
+
+    return (wide ? 24 * d * d : 4 * d * d) + d * s->classes;
+}
+
+static double statistics_bytes(const struct shape *s)
+{
+    return 4 * s->classes_now * s->width * s->width;
+}
+
+static struct cost cost_features(const struct shape *s, const union option_value *v)
+{
+    double images = s->train_all + s->test_all;
+
+    (void)v;
+    return (struct cost){images * forward(s, false), 4 * images * s->width, 4 * images * s->width};
+}
+
+static struct cost cost_tii(const struct shape *s, const union option_value *v)
+{
+    double parameters = tii_parameters(s, v), epochs = (double)v[OPTION_TII_EPOCHS].integer;
+    double images = v[OPTION_DATASET_AUGMENT].integer ? epochs * s->train * forward(s, false) : 0;
+    double align =
+        align_flop(s, (double)v[OPTION_TII_ALIGN_EPOCHS].integer, (double)v[OPTION_TII_BATCH].integer, parameters);
+
+    return (struct cost){images + epochs * s->train * 6 * parameters + s->train * s->width * s->width + align,
+                         4 * parameters + statistics_bytes(s), 16 * parameters};
+}
+
+/* Bytes kept for the backward pass of a batch: about 16 rows of width D for each token and block. */
+static double activations(const struct shape *s, const union option_value *v)
+{
+    return 4 * (double)v[OPTION_TRAIN_BATCH].integer * s->blocks * s->tokens * (16 * s->width + 12 * s->tokens);
+}
+
+static struct cost cost_wtp(const struct shape *s, const union option_value *v)
+{
+    double epochs = (double)v[OPTION_TRAIN_EPOCHS].integer;
+    double prompt = 2 * s->prompt_blocks * s->prompt_length * s->width;
+
+    return (struct cost){(2 * epochs + 1) * s->train * forward(s, true) + s->train * s->width * s->width,
+                         4 * prompt + 4 * s->classes * s->width + statistics_bytes(s), activations(s, v)};
+}
+
+/* Images of older tasks are run again only where the inferred task has changed: about one in seven. */
+static struct cost cost_infer(const struct shape *s, const union option_value *v)
+{
+    double images = s->test + s->test_old, fresh = s->test + s->test_old / 7;
+
+    return (struct cost){fresh * forward(s, true) + images * 2 * tii_parameters(s, v), 4 * images * s->width,
+                         activations(s, v) / s->blocks};
+}
+
+static struct cost cost_tap(const struct shape *s, const union option_value *v)
+{
+    double drawn = (double)v[OPTION_TAP_SAMPLES].integer, head = s->width * s->classes;
+
+    drawn = drawn > 0 ? drawn : 5 * (double)v[OPTION_TRAIN_BATCH].integer;
+    return (struct cost){align_flop(s, (double)v[OPTION_TAP_EPOCHS].integer, drawn, head) +
+                             (s->test + s->test_old) * 2 * head,
+                         4 * head, 4 * drawn * (s->classes_old + s->classes_now) * s->width};
+}
+
+static struct cost cost_sequential(const struct shape *s, const union option_value *v)
+{
+    double head = s->width * s->classes;
+
+    return (struct cost){(double)v[OPTION_TRAIN_EPOCHS].integer * s->train * 6 * head +
+                             (s->test + s->test_old) * 2 * head,
+                         4 * head, 16 * head};
+}
+
+static struct cost cost_joint(const struct shape *s, const union option_value *v)
+{
+    double epochs = (double)v[OPTION_TRAIN_EPOCHS].integer;
+
+    return (struct cost){(2 * epochs * s->train_all + s->test_all) * forward(s, true), 4 * s->width * s->classes,
+                         activations(s, v)};
+}
+
+struct cost stage_cost(const struct cost_context *c, enum stage_kind kind, int task)
+{
+    static struct cost (*const of[STAGE_KIND_COUNT])(const struct shape *s, const union option_value *v) = {
+        [STAGE_FEATURES] = cost_features, [STAGE_TII] = cost_tii, [STAGE_WTP] = cost_wtp,
+        [STAGE_INFER] = cost_infer,       [STAGE_TAP] = cost_tap, [STAGE_SEQUENTIAL] = cost_sequential,
+        [STAGE_JOINT] = cost_joint,
+    };
+    const struct shape s = shape_of(c, task);
+    struct cost cost = of[kind](&s, c->config->value);
+
+    cost.memory += 4 * s.weights + 64e6; /* backbone and program */
+    return cost;
+}

@@ -1,0 +1,874 @@
+/* sweeps/plan.c - see plan.h.
+ *
+ * A million trials must pass in seconds, so a trial costs as little as possible: its options are hashed once per kind
+ * of stage and not again while they do not change (`project`), and a chain of stages that an earlier trial has made is
+ * found by one look-up (`chains`).  Only a new chain is walked task by task, and only there stages are looked up by
+ * their keys. */
+#include "sweeps/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sweeps/cost.h"
+#include "sweeps/methods.h"
+#include "sweeps/sequence.h"
+
+/* ---- an index from digests to positions in an array of digests ---- */
+
+struct digest_index {
+    int *slots; /* position + 1; 0: free */
+    size_t size;
+    int used;
+};
+
+static int *index_slot(const struct digest_index *ix, const struct digest *keys, const struct digest *key)
+{
+    uint64_t h;
+    size_t i;
+
+    memcpy(&h, key->bytes, sizeof h); /* digests are uniform already */
+    for (i = h & (ix->size - 1); ix->slots[i] && !digest_equal(&keys[ix->slots[i] - 1], key);)
+        i = (i + 1) & (ix->size - 1);
+    return &ix->slots[i];
+}
+
+/* Room for one more; `keys` holds the digests at the positions in use. */
+static int index_reserve(struct digest_index *ix, const struct digest *keys, err *e)
+{
+    struct digest_index bigger = {.size = ix->size ? 2 * ix->size : 1024, .used = ix->used};
+
+    if (3 * (size_t)(ix->used + 1) <= 2 * ix->size)
+        return 0;
+    bigger.slots = calloc(bigger.size, sizeof *bigger.slots);
+    if (!bigger.slots)
+        return err_errno(e, "plan");
+    for (size_t i = 0; i < ix->size; i++)
+        if (ix->slots[i])
+            *index_slot(&bigger, keys, &keys[ix->slots[i] - 1]) = ix->slots[i];
+    free(ix->slots);
+    *ix = bigger;
+    return 0;
+}
+
+/* Make room for `count + 1` items in *items. */
+static int reserve(void *items, int count, int *capacity, size_t size, err *e)
+{
+    void **p = items, *more;
+    int wanted = *capacity ? *capacity + *capacity / 2 + 1 : 256;
+
+    if (count < *capacity)
+        return 0;
+    more = realloc(*p, (size_t)wanted * size);
+    if (!more)
+        return err_errno(e, "plan");
+    *p = more;
+    *capacity = wanted;
+    return 0;
+}
+
+/* ---- the planner ---- */
+
+enum { MAX_NEEDS = 4, MAX_SOURCES = 4096, MAX_OPTIONS_OF_KIND = OPTION_COUNT };
+
+/* Classes per task and digests of all prefixes of a class order. */
+struct order {
+    int tasks;
+    int *classes_until;    /* (tasks) */
+    struct digest *prefix; /* (tasks): of the classes of tasks 0..t, and of the number of tasks */
+};
+
+/* The options of a kind that its key hashes by value, and the last projection. */
+struct projection {
+    int count;
+    enum option ids[MAX_OPTIONS_OF_KIND];
+    bool dataset, backbone, order, fresh;
+    struct digest schema; /* of the options' keys */
+    union option_value last[MAX_OPTIONS_OF_KIND];
+    const void *last_dataset, *last_backbone;
+    struct digest digest;
+};
+
+struct named_dataset {
+    const char *name;
+    struct source_dataset is;
+};
+
+struct named_backbone {
+    const char *name;
+    struct source_backbone is;
+};
+
+struct planner {
+    struct plan *plan;
+    const struct sources *sources;
+    err *e;
+    struct projection projections[STAGE_KIND_COUNT];
+
+    struct named_dataset *datasets;
+    struct named_backbone *backbones;
+    int datasets_count, datasets_capacity, backbones_count, backbones_capacity, missing_capacity;
+
+    struct order *orders; /* in step with order_keys */
+    struct digest *order_keys;
+    int orders_count, orders_capacity, order_keys_capacity;
+    struct digest_index order_index;
+
+    struct chains {
+        struct digest *keys; /* chains of this kind that exist: what they are made of, */
+        int *last;           /* and their last stage */
+        int count, keys_capacity, last_capacity;
+        struct digest_index index;
+        int recalled; /* the last stage of the chain in stage_of */
+    } chains[STAGE_KIND_COUNT];
+
+    int kind_capacity, task_capacity, key_capacity, cost_capacity, example_capacity, start_capacity;
+    int needs_count, needs_capacity, trials_capacity;
+    struct digest_index stage_index;
+
+    /* the trial at hand */
+    struct trial_config config;
+    const struct method *method;
+    const struct named_dataset *dataset;
+    const struct named_backbone *backbone;
+    const struct order *order;
+    bool fc_norm;
+    int *stage_of[STAGE_KIND_COUNT]; /* (SEQUENCE_MAX_TASKS): by task; [0] for a stage of the whole trial */
+};
+
+/* ---- contents ---- */
+
+static void note_missing(struct planner *p, const char *text)
+{
+    struct plan *plan = p->plan;
+    const char *kept = intern(text);
+
+    for (int i = 0; i < plan->missing_count; i++)
+        if (plan->missing[i] == kept)
+            return;
+    if (!reserve(&plan->missing, plan->missing_count, &p->missing_capacity, sizeof *plan->missing, p->e))
+        plan->missing[plan->missing_count++] = kept;
+}
+
+/* A source that is missing is noted; anything else is an error. */
+static int check_source(struct planner *p, const err *e)
+{
+    if (e->code && e->code != ERR_MISSING)
+        *p->e = *e;
+    else if (e->code)
+        note_missing(p, e->text);
+    return p->e->code;
+}
+
+static const struct named_dataset *find_dataset(struct planner *p, const char *name)
+{
+    err e = {0};
+
+    for (int i = 0; i < p->datasets_count; i++)
+        if (p->datasets[i].name == name)
+            return &p->datasets[i];
+    if (reserve(&p->datasets, p->datasets_count, &p->datasets_capacity, sizeof *p->datasets, p->e))
+        return NULL;
+    p->datasets[p->datasets_count].name = name;
+    p->sources->dataset(name, &p->datasets[p->datasets_count].is, &e);
+    return check_source(p, &e) ? NULL : &p->datasets[p->datasets_count++];
+}
+
+static const struct named_backbone *find_backbone(struct planner *p, const char *name)
+{
+    err e = {0};
+
+    for (int i = 0; i < p->backbones_count; i++)
+        if (p->backbones[i].name == name)
+            return &p->backbones[i];
+    if (reserve(&p->backbones, p->backbones_count, &p->backbones_capacity, sizeof *p->backbones, p->e))
+        return NULL;
+    p->backbones[p->backbones_count].name = name;
+    p->sources->backbone(name, &p->backbones[p->backbones_count].is, &e);
+    return check_source(p, &e) ? NULL : &p->backbones[p->backbones_count++];
+}
+
+/* ---- class orders ---- */
+
+static struct digest order_key(const struct planner *p)
+{
+    const union option_value *v = p->config.value;
+    struct digester d;
+
+    digester_start(&d);
+    digester_add_text(&d, v[OPTION_DATASET_SEQUENCE].text);
+    digester_add_u64(&d, (uint64_t)v[OPTION_DATASET_TASKS].integer);
+    digester_add_u64(&d, (uint64_t)v[OPTION_SEEDS_ORDER].integer);
+    digester_add_u64(&d, (uint64_t)p->dataset->is.classes);
+    return digester_end(&d);
+}
+
+static int fill_order(struct planner *p, const struct class_sequence *s, struct order *out)
+{
+    out->tasks = s->tasks;
+    out->classes_until = calloc((size_t)s->tasks, sizeof *out->classes_until);
+    out->prefix = calloc((size_t)s->tasks, sizeof *out->prefix);
+    if (!out->classes_until || !out->prefix)
+        return err_errno(p->e, "plan");
+    for (int t = 0; t < s->tasks; t++) {
+        struct digester d;
+        digester_start(&d);
+        digester_add_u64(&d, (uint64_t)s->tasks);
+        if (t)
+            digester_add(&d, &out->prefix[t - 1], sizeof out->prefix[t - 1]);
+        for (int i = s->first[t]; i < s->first[t + 1]; i++)
+            digester_add_u64(&d, (uint64_t)s->ids[i]);
+        out->prefix[t] = digester_end(&d);
+        out->classes_until[t] = s->first[t + 1];
+    }
+    return 0;
+}
+
+/* The classes of a data set that is not here and that nobody knows: as many as the list names, or ten for each task. */
+static int assumed_classes(const char *sequence, int tasks)
+{
+    int most = -1;
+
+    if (!sequence_explicit_tasks(sequence))
+        return 10 * tasks;
+    for (const char *digits = strpbrk(sequence, "0123456789"); digits; digits = strpbrk(digits, "0123456789")) {
+        int id = (int)strtol(digits, (char **)&digits, 10);
+        most = id > most ? id : most;
+    }
+    return most + 1;
+}
+
+static int make_order(struct planner *p, struct order *out)
+{
+    const union option_value *v = p->config.value;
+    int tasks = (int)v[OPTION_DATASET_TASKS].integer, classes = p->dataset->is.classes;
+    struct class_sequence s;
+
+    if (!classes)
+        classes = assumed_classes(v[OPTION_DATASET_SEQUENCE].text, tasks);
+    if (sequence_resolve(v[OPTION_DATASET_SEQUENCE].text, classes, tasks, (uint64_t)v[OPTION_SEEDS_ORDER].integer, &s,
+                         p->e))
+        return err_context(p->e, "dataset.sequence of %s", p->dataset->name);
+    fill_order(p, &s, out);
+    sequence_free(&s);
+    return p->e->code;
+}
+
+static const struct order *find_order(struct planner *p)
+{
+    struct digest key = order_key(p);
+    int *slot;
+
+    if (index_reserve(&p->order_index, p->order_keys, p->e))
+        return NULL;
+    slot = index_slot(&p->order_index, p->order_keys, &key);
+    if (*slot)
+        return &p->orders[*slot - 1];
+    if (reserve(&p->orders, p->orders_count, &p->orders_capacity, sizeof *p->orders, p->e) ||
+        reserve(&p->order_keys, p->orders_count, &p->order_keys_capacity, sizeof *p->order_keys, p->e))
+        return NULL;
+    p->orders[p->orders_count] = (struct order){0};
+    p->order_keys[p->orders_count] = key;
+    *slot = ++p->orders_count;
+    p->order_index.used++;
+    return make_order(p, &p->orders[p->orders_count - 1]) ? NULL : &p->orders[p->orders_count - 1];
+}
+
+/* ---- projections: the options of a kind as one digest ---- */
+
+/* Options that a key does not hash by value but by what they stand for. */
+static bool stands_for_content(enum option id)
+{
+    return id == OPTION_DATASET_NAME || id == OPTION_BACKBONE || id == OPTION_DATASET_TASKS ||
+           id == OPTION_DATASET_SEQUENCE || id == OPTION_SEEDS_ORDER;
+}
+
+static void start_projections(struct planner *p)
+{
+    for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
+        struct projection *q = &p->projections[kind];
+        struct digester d;
+        digester_start(&d);
+        for (int id = 0; id < OPTION_COUNT; id++) {
+            if (!option_in_key(kind, id))
+                continue;
+            digester_add_text(&d, option_info(id)->key);
+            if (!stands_for_content(id))
+                q->ids[q->count++] = id;
+        }
+        q->schema = digester_end(&d);
+        q->dataset = option_in_key(kind, OPTION_DATASET_NAME);
+        q->backbone = option_in_key(kind, OPTION_BACKBONE);
+        q->order = option_in_key(kind, OPTION_DATASET_SEQUENCE);
+    }
+}
+
+static void hash_value(struct digester *d, enum option id, union option_value value)
+{
+    uint64_t bits;
+
+    switch (option_info(id)->type) {
+    case OPTION_TYPE_CHOICE:
+        digester_add_text(d, option_choice_text(id, value.integer));
+        break;
+    case OPTION_TYPE_TEXT:
+    case OPTION_TYPE_SEQUENCE:
+        digester_add_text(d, value.text);
+        break;
+    case OPTION_TYPE_REAL:
+        memcpy(&bits, &value.real, sizeof bits);
+        digester_add_u64(d, bits);
+        break;
+    case OPTION_TYPE_LAYERS:
+        digester_add_u64(d, value.layers);
+        break;
+    default:
+        digester_add_u64(d, (uint64_t)value.integer);
+    }
+}
+
+static const struct digest *project(struct planner *p, enum stage_kind kind)
+{
+    struct projection *q = &p->projections[kind];
+    const void *dataset = q->dataset ? p->dataset->name : NULL, *backbone = q->backbone ? p->backbone->name : NULL;
+    bool same = q->fresh && q->last_dataset == dataset && q->last_backbone == backbone;
+    struct digester d;
+
+    for (int i = 0; i < q->count && same; i++)
+        same = option_equal(q->ids[i], q->last[i], p->config.value[q->ids[i]]);
+    if (same)
+        return &q->digest;
+    digester_start(&d);
+    digester_add(&d, &q->schema, sizeof q->schema);
+    for (int i = 0; i < q->count; i++) {
+        q->last[i] = p->config.value[q->ids[i]];
+        hash_value(&d, q->ids[i], q->last[i]);
+    }
+    if (q->dataset)
+        digester_add(&d, &p->dataset->is.digest, sizeof(struct digest));
+    if (q->backbone)
+        digester_add(&d, &p->backbone->is.digest, sizeof(struct digest));
+    q->digest = digester_end(&d);
+    q->last_dataset = dataset;
+    q->last_backbone = backbone;
+    q->fresh = true;
+    return &q->digest;
+}
+
+/* ---- stages ---- */
+
+static bool need_applies(const struct planner *p, const struct need *need, enum stage_kind kind)
+{
+    return need->kind == kind && (!need->fc_norm_only || p->fc_norm);
+}
+
+/* The direct needs of stage `kind` of task t, as stage numbers. */
+static int direct_needs(const struct planner *p, enum stage_kind kind, int t, int needs[MAX_NEEDS])
+{
+    int n = 0;
+
+    for (int i = 0; i < stage_needs_count; i++) {
+        const struct need *need = &stage_needs[i];
+        int task = need->tasks == NEED_WHOLE ? 0 : need->tasks == NEED_SAME || need->tasks == NEED_UP_TO ? t : t - 1;
+        if (need_applies(p, need, kind) && task >= 0)
+            needs[n++] = p->stage_of[need->of][task];
+    }
+    return n;
+}
+
+static struct digest stage_key(struct planner *p, enum stage_kind kind, int t, const int *needs, int needs_count)
+{
+    bool whole = !stage_kind_has_tasks(kind);
+    struct digester d;
+
+    digester_start(&d);
+    digester_add_text(&d, stage_kind_name(kind));
+    digester_add_u64(&d, (uint64_t)stage_kind_version(kind));
+    digester_add_u64(&d, whole ? 0 : (uint64_t)t + 1);
+    digester_add(&d, project(p, kind), sizeof(struct digest));
+    if (p->projections[kind].order)
+        digester_add(&d, &p->order->prefix[whole ? p->order->tasks - 1 : t], sizeof(struct digest));
+    for (int i = 0; i < needs_count; i++)
+        digester_add(&d, &p->plan->key[needs[i]], sizeof(struct digest));
+    return digester_end(&d);
+}
+
+static int reserve_stage(struct planner *p)
+{
+    struct plan *plan = p->plan;
+    int n = plan->stages_count;
+
+    return reserve(&plan->kind, n, &p->kind_capacity, sizeof *plan->kind, p->e) ||
+           reserve(&plan->task, n, &p->task_capacity, sizeof *plan->task, p->e) ||
+           reserve(&plan->key, n, &p->key_capacity, sizeof *plan->key, p->e) ||
+           reserve(&plan->cost, n, &p->cost_capacity, sizeof *plan->cost, p->e) ||
+           reserve(&plan->example, n, &p->example_capacity, sizeof *plan->example, p->e) ||
+           reserve(&plan->needs_start, n + 1, &p->start_capacity, sizeof *plan->needs_start, p->e) ||
+           reserve(&plan->needs, p->needs_count + MAX_NEEDS, &p->needs_capacity, sizeof *plan->needs, p->e) ||
+           index_reserve(&p->stage_index, plan->key, p->e);
+}
+
+static void append_stage(struct planner *p, enum stage_kind kind, int t, const struct digest *key, const int *needs,
+                         int needs_count)
+{
+    struct plan *plan = p->plan;
+    int n = plan->stages_count++, task = stage_kind_has_tasks(kind) ? t : -1;
+    const struct cost_context c = {&p->config, &p->dataset->is, &p->backbone->is, p->order->tasks,
+                                   p->order->classes_until};
+    struct cost cost = stage_cost(&c, kind, task);
+
+    plan->kind[n] = (int)kind;
+    plan->task[n] = task;
+    plan->key[n] = *key;
+    plan->cost[n] = cost.flop;
+    plan->example[n] = plan->trials_count;
+    memcpy(plan->needs + p->needs_count, needs, (size_t)needs_count * sizeof *needs);
+    plan->needs_start[n] = p->needs_count;
+    p->needs_count += needs_count;
+    plan->needs_start[n + 1] = p->needs_count;
+    plan->work += cost.flop;
+    plan->disk += cost.disk;
+    plan->memory = cost.memory > plan->memory ? cost.memory : plan->memory;
+}
+
+/* The stage of this kind and task: the one that exists, or a new one. */
+static int make_stage(struct planner *p, enum stage_kind kind, int t)
+{
+    int needs[MAX_NEEDS], needs_count = direct_needs(p, kind, t, needs), *slot;
+    struct digest key = stage_key(p, kind, t, needs, needs_count);
+
+    if (reserve_stage(p))
+        return p->e->code;
+    slot = index_slot(&p->stage_index, p->plan->key, &key);
+    if (!*slot) {
+        append_stage(p, kind, t, &key, needs, needs_count);
+        *slot = p->plan->stages_count;
+        p->stage_index.used++;
+    }
+    p->stage_of[kind][t] = *slot - 1;
+    return 0;
+}
+
+/* ---- chains: all stages of one kind ---- */
+
+/* The kinds whose options a chain depends on: its own and those of all its needs. */
+static unsigned closure(const struct planner *p, enum stage_kind kind)
+{
+    unsigned set = 1u << kind, before;
+
+    do {
+        before = set;
+        for (int i = 0; i < stage_needs_count; i++)
+            if (set >> stage_needs[i].kind & 1 && need_applies(p, &stage_needs[i], stage_needs[i].kind))
+                set |= 1u << stage_needs[i].of;
+    } while (set != before);
+    return set;
+}
+
+static struct digest chain_key(struct planner *p, enum stage_kind kind)
+{
+    unsigned set = closure(p, kind);
+    struct digester d;
+
+    digester_start(&d);
+    digester_add_u64(&d, (uint64_t)kind);
+    for (int k = 0; k < STAGE_KIND_COUNT; k++)
+        if (set >> k & 1)
+            digester_add(&d, project(p, k), sizeof(struct digest));
+    if (stage_kind_has_tasks(kind) || p->projections[kind].order)
+        digester_add(&d, &p->order->prefix[p->order->tasks - 1], sizeof(struct digest));
+    return digester_end(&d);
+}
+
+/* The stage of the same kind that a stage needs; -1 if there is none. */
+static int predecessor(const struct plan *plan, int stage)
+{
+    for (int i = plan->needs_start[stage]; i < plan->needs_start[stage + 1]; i++)
+        if (plan->kind[plan->needs[i]] == plan->kind[stage])
+            return plan->needs[i];
+    return -1;
+}
+
+/* Walk back along a chain that exists. */
+static void recall_chain(struct planner *p, enum stage_kind kind, int last)
+{
+    if (p->chains[kind].recalled == last)
+        return;
+    p->chains[kind].recalled = last;
+    for (int t = stage_kind_has_tasks(kind) ? p->order->tasks - 1 : 0; t >= 0 && last >= 0; t--) {
+        p->stage_of[kind][t] = last;
+        last = predecessor(p->plan, last);
+    }
+}
+
+static int *chain_slot(struct planner *p, enum stage_kind kind, const struct digest *key)
+{
+    struct chains *c = &p->chains[kind];
+
+    if (index_reserve(&c->index, c->keys, p->e))
+        return NULL;
+    return index_slot(&c->index, c->keys, key);
+}
+
+static int remember_chain(struct planner *p, enum stage_kind kind, const struct digest *key)
+{
+    struct chains *c = &p->chains[kind];
+    int last = stage_kind_has_tasks(kind) ? p->order->tasks - 1 : 0, *slot = chain_slot(p, kind, key);
+
+    if (!slot || reserve(&c->keys, c->count, &c->keys_capacity, sizeof *c->keys, p->e) ||
+        reserve(&c->last, c->count, &c->last_capacity, sizeof *c->last, p->e))
+        return p->e->code;
+    c->recalled = p->stage_of[kind][last];
+    c->keys[c->count] = *key;
+    c->last[c->count] = c->recalled;
+    *slot = ++c->count;
+    c->index.used++;
+    return 0;
+}
+
+/* All stages of the trial's chains that do not exist yet, task by task, since chains may need each other. */
+static int make_chains(struct planner *p, const bool *missing, const struct digest *keys)
+{
+    const struct method *m = p->method;
+
+    for (int t = 0; t < p->order->tasks; t++)
+        for (int i = 0; i < m->kinds_count; i++)
+            if (missing[i] && (t == 0 || stage_kind_has_tasks(m->kinds[i])) && make_stage(p, m->kinds[i], t))
+                return p->e->code;
+    for (int i = 0; i < m->kinds_count; i++)
+        if (missing[i] && remember_chain(p, m->kinds[i], &keys[i]))
+            return p->e->code;
+    return 0;
+}
+
+/* ---- trials ---- */
+
+/* The last stage of the trial at hand; -1 on failure. */
+static int make_trial_stages(struct planner *p)
+{
+    const struct method *m = p->method;
+    bool missing[METHOD_MAX_KINDS];
+    struct digest keys[METHOD_MAX_KINDS];
+    int last = m->kinds_count - 1;
+
+    for (int i = last; i >= 0; i--) {
+        int *slot;
+        keys[i] = chain_key(p, m->kinds[i]);
+        slot = chain_slot(p, m->kinds[i], &keys[i]);
+        if (!slot)
+            return -1;
+        missing[i] = !*slot;
+        if (*slot && i == last)
+            return p->chains[m->kinds[i]].last[*slot - 1];
+        if (*slot)
+            recall_chain(p, m->kinds[i], p->chains[m->kinds[i]].last[*slot - 1]);
+    }
+    if (make_chains(p, missing, keys))
+        return -1;
+    return p->stage_of[m->kinds[last]][stage_kind_has_tasks(m->kinds[last]) ? p->order->tasks - 1 : 0];
+}
+
+static int look_up(struct planner *p)
+{
+    const union option_value *v = p->config.value;
+
+    p->method = method_of(&p->config);
+    p->dataset = find_dataset(p, v[OPTION_DATASET_NAME].text);
+    p->backbone = p->e->code ? NULL : find_backbone(p, v[OPTION_BACKBONE].text);
+    p->order = p->e->code ? NULL : find_order(p);
+    p->fc_norm = !strcmp(option_choice_text(OPTION_FEATURE_NORM, v[OPTION_FEATURE_NORM].integer), "fc_norm");
+    return p->e->code;
+}
+
+static int add_point(struct planner *p, int64_t point)
+{
+    struct plan *plan = p->plan;
+    int stage;
+
+    if (!sweep_point(plan->sweep, point, &p->config)) {
+        plan->excluded++;
+        return 0;
+    }
+    method_normalise(&p->config);
+    stage = look_up(p) ? -1 : make_trial_stages(p);
+    if (stage < 0)
+        return err_context(p->e, "trial %lld", (long long)point);
+    if (plan->example[stage] != plan->trials_count) {
+        plan->folded++;
+        return 0;
+    }
+    if (reserve(&plan->trials, plan->trials_count, &p->trials_capacity, sizeof *plan->trials, p->e))
+        return p->e->code;
+    plan->trials[plan->trials_count++] = (struct plan_trial){point, stage};
+    return 0;
+}
+
+/* ---- what follows from the stages ---- */
+
+/* Visit the stages of a trial once each, in no order; `stamp` (stages) marks who has been seen by which trial. */
+static int visit_stages(const struct plan *plan, int trial, int *stamp, int *stack)
+{
+    int n = 0, depth = 1;
+
+    stack[0] = plan->trials[trial].stage;
+    stamp[stack[0]] = trial + 1;
+    /* stack[0..n) are done, stack[n..depth) are to be done: a queue that ends as the list of all */
+    while (n < depth) {
+        int stage = stack[n++];
+        for (int i = plan->needs_start[stage]; i < plan->needs_start[stage + 1]; i++) {
+            int need = plan->needs[i];
+            if (stamp[need] != trial + 1) {
+                stamp[need] = trial + 1;
+                stack[depth++] = need;
+            }
+        }
+    }
+    return depth;
+}
+
+static int count_sharing(struct plan *plan, err *e)
+{
+    enum { LARGEST_TRIAL = 1 + 5 * SEQUENCE_MAX_TASKS };
+    int *stamp = calloc((size_t)plan->stages_count, sizeof *stamp), *stack = malloc(LARGEST_TRIAL * sizeof *stack);
+
+    plan->shared_by = calloc((size_t)plan->stages_count, sizeof *plan->shared_by);
+    if (!stamp || !stack || !plan->shared_by) {
+        err_errno(e, "plan");
+    } else {
+        for (int trial = 0; trial < plan->trials_count; trial++) {
+            int n = visit_stages(plan, trial, stamp, stack);
+            for (int i = 0; i < n; i++)
+                plan->shared_by[stack[i]]++;
+        }
+        for (int i = 0; i < plan->stages_count; i++)
+            plan->work_alone += plan->cost[i] * plan->shared_by[i];
+    }
+    free(stamp);
+    free(stack);
+    return e->code;
+}
+
+static int find_critical(struct plan *plan, err *e)
+{
+    double *path = malloc((size_t)plan->stages_count * sizeof *path);
+
+    if (!path)
+        return err_errno(e, "plan");
+    for (int i = 0; i < plan->stages_count; i++) {
+        double before = 0;
+        for (int k = plan->needs_start[i]; k < plan->needs_start[i + 1]; k++)
+            before = path[plan->needs[k]] > before ? path[plan->needs[k]] : before;
+        path[i] = before + plan->cost[i];
+        plan->critical = path[i] > plan->critical ? path[i] : plan->critical;
+    }
+    free(path);
+    return 0;
+}
+
+/* Options that anything but `trial` sets; only these can differ between trials. */
+static void find_candidates(const struct sweep *s, bool candidate[OPTION_COUNT])
+{
+    for (int a = 0; a < s->axes_count; a++)
+        for (int k = 0; k < s->axes[a].options_count; k++)
+            candidate[s->axes[a].options[k]] = true;
+    for (int i = 0; i < s->includes_count; i++)
+        for (int k = 0; k < s->includes[i].assignments_count; k++)
+            candidate[s->includes[i].assignments[k].option] = true;
+    for (int i = 0; i < s->whens_count; i++)
+        for (int k = 0; k < s->whens[i].assignments_count; k++)
+            candidate[s->whens[i].assignments[k].option] = true;
+}
+
+/* Seeds that only follow `seed` are no options of their own: the sweep varies `seed`. */
+static void find_varied(struct plan *plan)
+{
+    bool candidate[OPTION_COUNT] = {false}, varied[OPTION_COUNT] = {false};
+    struct trial_config first, other;
+
+    find_candidates(plan->sweep, candidate);
+    candidate[OPTION_GATE_ACTIVATION] |= candidate[OPTION_METHOD]; /* which a method may fix */
+    plan_trial_config(plan, 0, &first);
+    for (int trial = 1; trial < plan->trials_count; trial++) {
+        plan_trial_config(plan, trial, &other);
+        for (int id = 0; id < OPTION_COUNT; id++)
+            if (candidate[id] && !varied[id])
+                varied[id] = !option_equal(id, first.value[id], other.value[id]);
+    }
+    for (int id = 0; id < OPTION_COUNT; id++)
+        if (varied[id] && id != OPTION_SEED)
+            plan->varied[plan->varied_count++] = id;
+    if (varied[OPTION_SEED])
+        plan->varied[plan->varied_count++] = OPTION_SEED;
+}
+
+/* ---- the interface ---- */
+
+static void free_planner(struct planner *p)
+{
+    for (int i = 0; i < p->orders_count; i++) {
+        free(p->orders[i].classes_until);
+        free(p->orders[i].prefix);
+    }
+    for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
+        free(p->stage_of[kind]);
+        free(p->chains[kind].keys);
+        free(p->chains[kind].last);
+        free(p->chains[kind].index.slots);
+    }
+    free(p->datasets);
+    free(p->backbones);
+    free(p->orders);
+    free(p->order_keys);
+    free(p->order_index.slots);
+    free(p->stage_index.slots);
+}
+
+static int start_planner(struct planner *p)
+{
+    start_projections(p);
+    for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
+        p->chains[kind].recalled = -1;
+        p->stage_of[kind] = calloc(SEQUENCE_MAX_TASKS, sizeof *p->stage_of[kind]);
+        if (!p->stage_of[kind])
+            return err_errno(p->e, "plan");
+    }
+    return 0;
+}
+
+int plan_make(const struct sweep *sweep, const struct sources *sources, struct plan *out, err *e)
+{
+    struct planner *p = calloc(1, sizeof *p);
+
+    *out = (struct plan){.sweep = sweep, .points = sweep_points(sweep)};
+    if (!p)
+        return err_errno(e, "plan");
+    p->plan = out;
+    p->sources = sources;
+    p->e = e;
+    if (!start_planner(p))
+        for (int64_t i = 0; i < out->points && !e->code; i++)
+            add_point(p, i);
+    free_planner(p);
+    free(p);
+    if (!e->code && !out->trials_count)
+        err_set(e, ERR_CONFIG, "nothing to run: all %lld trials are excluded", (long long)out->points);
+    if (e->code || count_sharing(out, e) || find_critical(out, e))
+        return e->code;
+    find_varied(out);
+    return 0;
+}
+
+void plan_free(struct plan *plan)
+{
+    free(plan->trials);
+    free(plan->kind);
+    free(plan->task);
+    free(plan->key);
+    free(plan->cost);
+    free(plan->example);
+    free(plan->shared_by);
+    free(plan->needs_start);
+    free(plan->needs);
+    free(plan->missing);
+    *plan = (struct plan){0};
+}
+
+void plan_trial_config(const struct plan *plan, int trial, struct trial_config *out)
+{
+    sweep_point(plan->sweep, plan->trials[trial].point, out);
+    method_normalise(out);
+}
+
+void plan_trial_label(const struct plan *plan, int trial, char *text, size_t size)
+{
+    struct trial_config config;
+    const struct method *method;
+    size_t used = 0;
+
+    plan_trial_config(plan, trial, &config);
+    method = method_of(&config);
+    text[0] = 0;
+    for (int i = 0; i < plan->varied_count && used < size; i++) {
+        enum option id = plan->varied[i];
+        if (id == OPTION_METHOD || id == OPTION_SEED || method_reads(method, id))
+            used += (size_t)snprintf(text + used, size - used, "%s%s=%s", used ? " " : "", option_info(id)->key,
+                                     option_format(id, config.value[id]));
+    }
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+
+    return (x > y) - (x < y);
+}
+
+int plan_trial_stages(const struct plan *plan, int trial, int **stages, int *count, err *e)
+{
+    int room = 256, n = 0;
+    int *list = malloc((size_t)room * sizeof *list);
+
+    *stages = NULL;
+    *count = 0;
+    if (!list)
+        return err_errno(e, "plan");
+    list[n++] = plan->trials[trial].stage;
+    for (int i = 0; i < n; i++) {
+        for (int k = plan->needs_start[list[i]]; k < plan->needs_start[list[i] + 1]; k++) {
+            bool known = false;
+            for (int j = n - 1; j >= 0 && !known; j--) /* what is needed twice was needed a moment ago */
+                known = list[j] == plan->needs[k];
+            if (!known && reserve(&list, n, &room, sizeof *list, e)) {
+                free(list);
+                return e->code;
+            }
+            if (!known)
+                list[n++] = plan->needs[k];
+        }
+    }
+    qsort(list, (size_t)n, sizeof *list, compare_ints);
+    *stages = list;
+    *count = n;
+    return 0;
+}
+
+int plan_find_stage(const struct plan *plan, const struct digest *key)
+{
+    for (int i = 0; i < plan->stages_count; i++)
+        if (digest_equal(&plan->key[i], key))
+            return i;
+    return -1;
+}
+
+/* ---- jobs ---- */
+
+/* The direct need of that kind; -1 if there is none. */
+static int direct_need(const struct plan *plan, int stage, enum stage_kind kind)
+{
+    for (int i = plan->needs_start[stage]; i < plan->needs_start[stage + 1]; i++)
+        if (plan->kind[plan->needs[i]] == (int)kind)
+            return plan->needs[i];
+    return -1;
+}
+
+int plan_job(const struct plan *plan, int stage, const char *checkpoint_folder, struct stage_job *out, err *e)
+{
+    int t = plan->task[stage];
+
+    *out = (struct stage_job){.kind = (enum stage_kind)plan->kind[stage],
+                              .task = t,
+                              .key = plan->key[stage],
+                              .checkpoint_folder = intern(checkpoint_folder)};
+    plan_trial_config(plan, plan->example[stage], &out->config);
+    out->inputs = calloc((size_t)(stage_needs_count * (t + 2)), sizeof *out->inputs);
+    if (!out->inputs || !out->checkpoint_folder)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int i = 0; i < stage_needs_count; i++) {
+        const struct need *need = &stage_needs[i];
+        bool all = need->tasks == NEED_BEFORE || need->tasks == NEED_UP_TO;
+        int from = need->kind == out->kind ? direct_need(plan, stage, need->of) : -1;
+        for (; from >= 0; from = all ? predecessor(plan, from) : -1)
+            out->inputs[out->inputs_count++] = (struct stage_input){need->of, plan->task[from], plan->key[from]};
+    }
+    return 0;
+}
