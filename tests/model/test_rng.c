@@ -76,7 +76,8 @@ static void different_names_differ(void **state)
         rng_stream(1, RNG_TEST, 0, 0, 0),          rng_stream(2, RNG_TEST, 0, 0, 0),
         rng_stream(1ull << 32, RNG_TEST, 0, 0, 0), rng_stream(1, RNG_PROMPT_INIT, 0, 0, 0),
         rng_stream(1, RNG_TEST, 1, 0, 0),          rng_stream(1, RNG_TEST, (1u << 20) - 1, 0, 0),
-        rng_stream(1, RNG_TEST, 0, 1, 0),          rng_stream(1, RNG_TEST, 0, 0, 1),
+        rng_stream(1, RNG_TEST, 0, 1, 0),          rng_stream(1, RNG_TEST, (1u << 19) - 1, 0, 0),
+        rng_stream(1, RNG_TEST, 0, 0, 1),
     };
     enum { COUNT = sizeof streams / sizeof *streams };
 
@@ -90,6 +91,22 @@ static void different_names_differ(void **state)
                 equal += rng_u32(&x) == rng_u32(&y);
             assert_in_range(equal, 0, 1);
         }
+}
+
+/* How many bits of which numbers make a fraction. */
+static void fractions(void **state)
+{
+    rng r = rng_stream(1, RNG_TEST, 6, 0, 0), bits = r;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        uint64_t first, second;
+
+        assert_true(rng_uniform(&r) == (float)(rng_u32(&bits) / 256) / 16777216);
+        first = rng_u32(&bits);
+        second = rng_u32(&bits);
+        assert_true(rng_uniform_double(&r) == (double)(first * 2097152 + second / 2048) / 9007199254740992);
+    }
 }
 
 static void a_copy_remembers_the_place(void **state)
@@ -268,6 +285,7 @@ int main(void)
         cmocka_unit_test(known_answers),
         cmocka_unit_test(stream_is_its_name),
         cmocka_unit_test(different_names_differ),
+        cmocka_unit_test(fractions),
         cmocka_unit_test(a_copy_remembers_the_place),
         cmocka_unit_test(uniform),
         cmocka_unit_test(normal),
