@@ -5,6 +5,7 @@
 #include "model/formula.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/rng.h"
@@ -758,4 +759,105 @@ void formula_describe(const float *image, int side, float *out)
 {
     gradient_histograms(image, side, out);
     small_copy(image, side, out + FORMULA_CELLS * FORMULA_CELLS * FORMULA_ORIENTATIONS);
+}
+
+/* ---- targets ---- */
+
+enum { BASIS_IMAGES = 4096, N = FORMULA_NUMBERS };
+
+/* LAPACK's: eigenvalues, ascending, and eigenvectors of a symmetric matrix.  OpenBLAS has it, without a header. */
+void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *lda, double *values,
+             double *work, const int *work_size, int *iwork, const int *iwork_size, int *info);
+
+/* Means of the numbers and of their products over the basis' images: mean (N), product (N, N), the lower triangle. */
+static void measure_moments(uint64_t seed, int side, double *mean, double *product)
+{
+    float image[PIXELS], numbers[N];
+
+    for (uint64_t i = 0; i < BASIS_IMAGES; i++) {
+        formula_draw(seed, ((uint64_t)1 << 40) + i, side, image);
+        formula_describe(image, side, numbers);
+        for (int a = 0; a < N; a++) {
+            double value = numbers[a] / (double)BASIS_IMAGES;
+            mean[a] += value;
+            for (int b = 0; b <= a; b++)
+                product[a * N + b] += value * numbers[b];
+        }
+    }
+}
+
+/* From moments to correlations, both triangles; [out] deviation (N). */
+static void correlate(const double *mean, double *product, double *deviation)
+{
+    for (int a = 0; a < N; a++)
+        deviation[a] = sqrt(fmax(product[a * N + a] - mean[a] * mean[a], 1e-8));
+    for (int a = 0; a < N; a++)
+        for (int b = 0; b <= a; b++)
+            product[a * N + b] = product[b * N + a] =
+                (product[a * N + b] - mean[a] * mean[b]) / (deviation[a] * deviation[b]);
+}
+
+/* Row k of mix from eigenvector N - 1 - k, its largest entry made positive. */
+static void fill_mix(const double *vectors, const double *values, const double *deviation, struct formula_basis *out)
+{
+    double energy = 0;
+
+    for (int k = 0; k < FORMULA_TARGETS; k++)
+        energy += sqrt(fmax(values[N - 1 - k], 0));
+    for (int k = 0; k < FORMULA_TARGETS; k++) {
+        const double *vector = vectors + (N - 1 - k) * N;
+        double scale = sqrt(FORMULA_TARGETS / energy) / pow(fmax(values[N - 1 - k], 1e-6), 0.25);
+        int largest = 0;
+
+        for (int a = 0; a < N; a++)
+            if (fabs(vector[a]) > fabs(vector[largest]))
+                largest = a;
+        if (vector[largest] < 0)
+            scale = -scale;
+        for (int a = 0; a < N; a++)
+            out->mix[k][a] = (float)(scale * vector[a] / deviation[a]);
+    }
+}
+
+int formula_basis_measure(uint64_t seed, int side, struct formula_basis *out, err *e)
+{
+    const int n = N, work_size = 1 + 6 * N + 2 * N * N, iwork_size = 3 + 5 * N;
+    double *memory = calloc((size_t)(N * N + 3 * N + work_size), sizeof *memory);
+    double *product = memory, *mean = memory + N * N, *deviation = mean + N, *values = deviation + N,
+           *work = values + N;
+    int *iwork = calloc((size_t)iwork_size, sizeof *iwork), info = 0;
+
+    e->code = ERR_NONE;
+    if (!memory || !iwork) {
+        err_set(e, ERR_NOMEM, "no memory for the targets' basis");
+        goto out;
+    }
+    measure_moments(seed, side, mean, product);
+    correlate(mean, product, deviation);
+    dsyevd_("V", "L", &n, product, &n, values, work, &work_size, iwork, &iwork_size, &info);
+    if (info) {
+        err_set(e, ERR_BUG, "LAPACK's dsyevd answered %d", info);
+        goto out;
+    }
+    for (int a = 0; a < N; a++)
+        out->mean[a] = (float)mean[a];
+    fill_mix(product, values, deviation, out);
+out:
+    free(memory);
+    free(iwork);
+    return e->code;
+}
+
+void formula_targets(const struct formula_basis *basis, const float *numbers, float *targets)
+{
+    float centred[N];
+
+    for (int a = 0; a < N; a++)
+        centred[a] = numbers[a] - basis->mean[a];
+    for (int k = 0; k < FORMULA_TARGETS; k++) {
+        float sum = 0;
+        for (int a = 0; a < N; a++)
+            sum += basis->mix[k][a] * centred[a];
+        targets[k] = sum;
+    }
 }

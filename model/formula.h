@@ -17,6 +17,8 @@
 
 #include <stdint.h>
 
+#include "io/err.h"
+
 enum {
     FORMULA_SIDE_MIN = 8,
     FORMULA_SIDE_MAX = 64,
@@ -39,5 +41,23 @@ void formula_draw(uint64_t seed, uint64_t index, int side, float *image);
  * the nearest cells, linearly; gradients are central differences, the border repeated.  1e-4 is added before the root;
  *            then (CELLS y, CELLS x): mean brightness of each cell. */
 void formula_describe(const float *image, int side, float *out);
+
+/* What a network is asked to predict: principal components of the standardised numbers over drawn images, coefficient k
+ * divided by the fourth root of its variance and all by one constant, so that targets have mean 0 and mean square 1.
+ * Unscaled, the first sixteen components would have 0.6 of the squared error and the fine ones, which tell shapes
+ * apart, little; so they have 0.3. */
+enum { FORMULA_TARGETS = 160 };
+
+struct formula_basis {
+    float mean[FORMULA_NUMBERS];
+    float mix[FORMULA_TARGETS][FORMULA_NUMBERS]; /* target = mix (numbers - mean) */
+};
+
+/* Measure the basis over 4,096 images of the stream, far from its beginning (index 2^40 and on).  ERR_NOMEM, ERR_BUG.
+ */
+int formula_basis_measure(uint64_t seed, int side, struct formula_basis *out, err *e);
+
+/* [out] targets  (FORMULA_TARGETS) */
+void formula_targets(const struct formula_basis *basis, const float *numbers, float *targets);
 
 #endif

@@ -186,6 +186,39 @@ static void test_coarse_copy(void **state)
         }
 }
 
+/* Targets over images that the basis has not seen: mean 0, mean square 1, uncorrelated, the first ones largest. */
+static void test_targets(void **state)
+{
+    enum { IMAGES = 2000, K = FORMULA_TARGETS };
+    static struct formula_basis basis;
+    static double sum[K], products[K][K];
+    double energy = 0;
+    err e = {0};
+
+    (void)state;
+    assert_int_equal(formula_basis_measure(4, SIDE, &basis, &e), 0);
+    for (uint64_t index = 0; index < IMAGES; index++) {
+        float image[SIDE * SIDE], numbers[FORMULA_NUMBERS], targets[K];
+
+        formula_draw(4, index, SIDE, image);
+        formula_describe(image, SIDE, numbers);
+        formula_targets(&basis, numbers, targets);
+        for (int a = 0; a < K; a++) {
+            sum[a] += targets[a] / (double)IMAGES;
+            for (int b = 0; b <= a; b++)
+                products[a][b] += (double)targets[a] * targets[b] / IMAGES;
+        }
+    }
+    for (int a = 0; a < K; a++) {
+        energy += products[a][a] / K;
+        assert_true(fabs(sum[a]) < 0.1 * sqrt(products[a][a]));
+        for (int b = 0; b < a; b++)
+            assert_true(fabs(products[a][b]) < 0.25 * sqrt(products[a][a] * products[b][b]));
+    }
+    assert_true(fabs(energy - 1) < 0.05);
+    assert_true(products[0][0] > 4 * products[16][16] && products[16][16] > 2 * products[128][128]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_range),        cmocka_unit_test(test_variety),
         cmocka_unit_test(test_orientation),  cmocka_unit_test(test_edge),
         cmocka_unit_test(test_quarter_turn), cmocka_unit_test(test_coarse_copy),
+        cmocka_unit_test(test_targets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
