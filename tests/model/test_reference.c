@@ -11,8 +11,7 @@
 
 #include <cmocka.h>
 
-#include "model/blas.h"
-#include "model/kernels.h"
+#include "model/classifier.h"
 #include "model/losses.h"
 #include "model/optimizer.h"
 #include "model/vit.h"
@@ -82,35 +81,36 @@ struct result {
     double loss;
 };
 
-/* Cross-entropy of the head on inputs (n, D): sets loss, the head's gradients and dinputs. */
-static void head_step(const struct given *g, int n, const float *inputs, float *dinputs, struct result *r)
+/* From features to loss and back, by the model's head; norm (2, D: gain, bias) is its fc_norm, NULL for none. */
+static void head_step(const struct given *g, int n, const float *norm, struct result *r)
 {
-    float d[B * C];
+    struct classifier_shape shape = {.classes = C, .width = D, .fc_norm = norm != NULL};
+    struct parameters p = {0};
+    float dlogits[B * C];
+    classifier *head;
+    err e = {0};
 
-    kernels_best()->add_bias(r->logits, NULL, g->head_b, (size_t)n, C);
-    gemm_nt(n, C, D, 1, inputs, D, g->head_w, D, 1, r->logits, C);
-    memcpy(d, r->logits, sizeof d);
-    r->loss = cross_entropy(d, g->labels, g->allowed, n, C, false, NULL);
-    gemm_nn(n, D, C, 1, d, C, g->head_w, D, 0, dinputs, D);
-    gemm_tn(C, D, n, 1, d, C, inputs, D, 0, r->head_w, D);
-    for (int b = 0; b < n; b++)
-        for (int c = 0; c < C; c++)
-            r->head_b[c] += d[b * C + c];
-}
-
-/* The same with a layer norm (2, D: gain, bias) before the head. */
-static void norm_step(const struct given *g, int n, const float *norm, struct result *r)
-{
-    const struct kernels *k = kernels_best();
-    float normed[B * D], xhat[B * D], rstd[B], dnormed[B * D];
-
-    k->layer_norm(normed, xhat, rstd, r->features, norm, norm + D, (size_t)n, D, 1e-6f);
-    head_step(g, n, normed, dnormed, r);
-    k->layer_norm_backward(r->dfeatures, dnormed, norm, xhat, rstd, (size_t)n, D);
-    for (int i = 0; i < n * D; i++) {
-        r->norm_w[i % D] += dnormed[i] * xhat[i];
-        r->norm_b[i % D] += dnormed[i];
+    classifier_add(&p, &shape, 1);
+    assert_int_equal(parameters_create(&p, &e), 0);
+    assert_int_equal(classifier_create(&head, &shape, B, &e), 0);
+    memcpy(parameters_value(&p, "head.weight"), g->head_w, sizeof g->head_w);
+    memcpy(parameters_value(&p, "head.bias"), g->head_b, sizeof g->head_b);
+    if (norm) {
+        memcpy(parameters_value(&p, "fc_norm.weight"), norm, D * sizeof *norm);
+        memcpy(parameters_value(&p, "fc_norm.bias"), norm + D, D * sizeof *norm);
     }
+    classifier_forward(head, &p, r->features, n, r->logits);
+    memcpy(dlogits, r->logits, sizeof dlogits);
+    r->loss = cross_entropy(dlogits, g->labels, g->allowed, n, C, false, NULL);
+    classifier_backward(head, &p, dlogits, r->dfeatures);
+    memcpy(r->head_w, parameters_gradient(&p, "head.weight"), sizeof r->head_w);
+    memcpy(r->head_b, parameters_gradient(&p, "head.bias"), sizeof r->head_b);
+    if (norm) {
+        memcpy(r->norm_w, parameters_gradient(&p, "fc_norm.weight"), sizeof r->norm_w);
+        memcpy(r->norm_b, parameters_gradient(&p, "fc_norm.bias"), sizeof r->norm_b);
+    }
+    classifier_free(head);
+    parameters_free(&p);
 }
 
 /* One step of task 1 with its prompt for every image. */
@@ -144,10 +144,7 @@ static void run_step(const struct given *g, const struct step *s, struct result 
     }
     assert_int_equal(vit_batch_create(&batch, &s->w->shape, VIT_PROMPT, B, s->length, 0, 1, &e), 0);
     vit_forward(batch, s->w, pixels[0], s->n, &prefix, r->features);
-    if (s->norm)
-        norm_step(g, s->n, s->norm, r);
-    else
-        head_step(g, s->n, r->features, r->dfeatures, r);
+    head_step(g, s->n, s->norm, r);
     r->loss +=
         (double)g->weight * contrastive(g->means, MEANS, r->features, s->n, D, 0.8f, g->weight, r->dfeatures, scratch);
     vit_backward(batch, s->w, r->dfeatures, &(struct vit_gradients){.prompt = dprompt, .scalars = dscalars});
