@@ -11,15 +11,18 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* exp(x), relative error below 2e-7: x = n ln2 + r, |r| <= ln2/2, Taylor series of r, exponent bits of n.  Below -87 it gives
- * about 1e-38 instead of denormals; NaN stays NaN. */
+ * about 1e-38 instead of denormals; NaN stays NaN.  Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits,
+ * which unlike a conversion is defined for NaN too. */
 INLINE float fast_exp(float x)
 {
     float n, r, p;
-    int32_t bits;
+    uint32_t bits;
 
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    n = rintf(x * 1.44269504f);
+    n = x * 1.44269504f + 12582912.0f;
+    memcpy(&bits, &n, sizeof bits);
+    n -= 12582912.0f;
     r = x - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
     p = 1.0f / 5040;
@@ -30,7 +33,7 @@ INLINE float fast_exp(float x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    bits = (int32_t)((uint32_t)((int32_t)n + 127) << 23);
+    bits = (bits << 23) + (127u << 23);
     memcpy(&n, &bits, sizeof n);
     return p * n;
 }
