@@ -14,10 +14,10 @@ static const struct method methods[] = {
 
 /* Where `option` is (or is not) `text`, `then` becomes `value`; NULL: its default. */
 static const struct {
-    enum option option;
+    enum option_id option;
     bool is;
     const char *text;
-    enum option then;
+    enum option_id then;
     const char *value;
 } rules[] = {
     {OPTION_METHOD, true, "hide", OPTION_GATE_ACTIVATION, "none"},
@@ -60,7 +60,7 @@ const struct method *method_of(const struct trial_config *config)
     return NULL;
 }
 
-bool method_reads(const struct method *method, enum option id)
+bool method_reads(const struct method *method, enum option_id id)
 {
     for (int i = 0; i < method->kinds_count; i++)
         if (option_in_key(method->kinds[i], id))

@@ -22,7 +22,7 @@ struct method {
 /* The method of a trial; NULL for a choice without a row, which the test of the table excludes. */
 const struct method *method_of(const struct trial_config *config);
 /* May the option change a result of this method?  False for method and seed themselves. */
-bool method_reads(const struct method *method, enum option id);
+bool method_reads(const struct method *method, enum option_id id);
 /* Bring options that cannot matter to one value.  Seeds must be resolved. */
 void method_normalise(struct trial_config *config);
 

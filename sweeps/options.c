@@ -22,7 +22,7 @@ enum { SEED_OF_TRIAL = -1 }; /* a seed that is still to take the value of `seed`
 
 /* ---- the table ---- */
 
-const struct option_info *option_info(enum option id)
+const struct option_info *option_info(enum option_id id)
 {
     return &table[id];
 }
@@ -35,19 +35,19 @@ const char *option_type_name(enum option_type type)
     return names[type];
 }
 
-bool option_in_key(enum stage_kind kind, enum option id)
+bool option_in_key(enum stage_kind kind, enum option_id id)
 {
     return strchr(table[id].reads, stage_kind_letter(kind)) != NULL;
 }
 
-bool option_declared(enum stage_kind kind, enum option id)
+bool option_declared(enum stage_kind kind, enum option_id id)
 {
     return option_in_key(kind, id) || !strcmp(table[id].reads, "*");
 }
 
-enum option option_by_key(const char *key)
+enum option_id option_by_key(const char *key)
 {
-    enum option id = 0;
+    enum option_id id = 0;
 
     while (id < OPTION_COUNT && strcmp(table[id].key, key))
         id++;
@@ -83,7 +83,7 @@ static void rule_of_range(const struct option_info *o, const char *kind, const c
     snprintf(text, size, "%s from %s to %s%s", kind, low, high, or_else);
 }
 
-void option_rule(enum option id, char *text, size_t size)
+void option_rule(enum option_id id, char *text, size_t size)
 {
     const struct option_info *o = &table[id];
 
@@ -120,7 +120,7 @@ void option_rule(enum option id, char *text, size_t size)
     }
 }
 
-static int fail(enum option id, const char *text, const char *hint, err *e)
+static int fail(enum option_id id, const char *text, const char *hint, err *e)
 {
     char rule[300];
 
@@ -161,7 +161,7 @@ static bool in_range(const struct option_info *o, double value)
     return value >= o->low && value <= o->high;
 }
 
-static int parse_choice(enum option id, const char *text, union option_value *out, err *e)
+static int parse_choice(enum option_id id, const char *text, union option_value *out, err *e)
 {
     char copy[200], *words[MAX_CHOICES], *rest = copy;
     const char *near;
@@ -180,7 +180,7 @@ static int parse_choice(enum option id, const char *text, union option_value *ou
     return fail(id, text, near, e);
 }
 
-static int parse_layers(enum option id, const char *text, union option_value *out, err *e)
+static int parse_layers(enum option_id id, const char *text, union option_value *out, err *e)
 {
     const char *p = text;
     uint64_t set = 0;
@@ -205,7 +205,7 @@ static int parse_layers(enum option id, const char *text, union option_value *ou
     return 0;
 }
 
-static int parse_text(enum option id, const char *text, union option_value *out, err *e)
+static int parse_text(enum option_id id, const char *text, union option_value *out, err *e)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t n = strspn(text, letters);
@@ -216,7 +216,7 @@ static int parse_text(enum option id, const char *text, union option_value *out,
     return out->text ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
-static int parse_integer(enum option id, const char *text, union option_value *out, err *e)
+static int parse_integer(enum option_id id, const char *text, union option_value *out, err *e)
 {
     int64_t value;
 
@@ -226,7 +226,7 @@ static int parse_integer(enum option id, const char *text, union option_value *o
     return 0;
 }
 
-static int parse_bool(enum option id, const char *text, union option_value *out, err *e)
+static int parse_bool(enum option_id id, const char *text, union option_value *out, err *e)
 {
     static const char *const yes[] = {"yes", "on", "True", "TRUE", "1"}, *const no[] = {"no", "off", "False", "FALSE",
                                                                                         "0"};
@@ -241,7 +241,7 @@ static int parse_bool(enum option id, const char *text, union option_value *out,
     return fail(id, text, NULL, e);
 }
 
-int option_parse(enum option id, const char *text, union option_value *out, err *e)
+int option_parse(enum option_id id, const char *text, union option_value *out, err *e)
 {
     memset(out, 0, sizeof *out);
     switch (table[id].type) {
@@ -312,7 +312,7 @@ static void format_layers(uint64_t set, char *text, size_t size)
     }
 }
 
-const char *option_choice_text(enum option id, int64_t index)
+const char *option_choice_text(enum option_id id, int64_t index)
 {
     static const char *texts[OPTION_COUNT][MAX_CHOICES]; /* found once: a plan asks millions of times */
     const char *rest = table[id].choices;
@@ -329,7 +329,7 @@ const char *option_choice_text(enum option id, int64_t index)
     return texts[id][index] ? texts[id][index] : "";
 }
 
-const char *option_format(enum option id, union option_value value)
+const char *option_format(enum option_id id, union option_value value)
 {
     char text[256];
     const char *kept;
@@ -362,7 +362,7 @@ const char *option_format(enum option id, union option_value value)
     return kept ? kept : "";
 }
 
-bool option_equal(enum option id, union option_value a, union option_value b)
+bool option_equal(enum option_id id, union option_value a, union option_value b)
 {
     switch (table[id].type) {
     case OPTION_TYPE_TEXT:
@@ -401,7 +401,7 @@ void trial_resolve_seeds(struct trial_config *config)
 
 enum { INTEGERS = 1 << OPTION_TYPE_INT | 1 << OPTION_TYPE_COUNT | 1 << OPTION_TYPE_SEED };
 
-static const union option_value *read_option(struct option_reader *r, enum option id, unsigned types)
+static const union option_value *read_option(struct option_reader *r, enum option_id id, unsigned types)
 {
     static const union option_value zero;
 
@@ -416,36 +416,36 @@ static const union option_value *read_option(struct option_reader *r, enum optio
     return r->e->code ? &zero : &r->config->value[id];
 }
 
-bool option_bool(struct option_reader *r, enum option id)
+bool option_bool(struct option_reader *r, enum option_id id)
 {
     return read_option(r, id, 1u << OPTION_TYPE_BOOL)->integer != 0;
 }
 
-int64_t option_int(struct option_reader *r, enum option id)
+int64_t option_int(struct option_reader *r, enum option_id id)
 {
     return read_option(r, id, INTEGERS)->integer;
 }
 
-double option_real(struct option_reader *r, enum option id)
+double option_real(struct option_reader *r, enum option_id id)
 {
     return read_option(r, id, 1u << OPTION_TYPE_REAL)->real;
 }
 
-const char *option_choice(struct option_reader *r, enum option id)
+const char *option_choice(struct option_reader *r, enum option_id id)
 {
     const union option_value *value = read_option(r, id, 1u << OPTION_TYPE_CHOICE);
 
     return r->e->code ? "" : option_choice_text(id, value->integer);
 }
 
-const char *option_text(struct option_reader *r, enum option id)
+const char *option_text(struct option_reader *r, enum option_id id)
 {
     const char *text = read_option(r, id, 1u << OPTION_TYPE_TEXT | 1u << OPTION_TYPE_SEQUENCE)->text;
 
     return text ? text : "";
 }
 
-uint64_t option_layers(struct option_reader *r, enum option id)
+uint64_t option_layers(struct option_reader *r, enum option_id id)
 {
     return read_option(r, id, 1u << OPTION_TYPE_LAYERS)->layers;
 }

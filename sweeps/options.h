@@ -96,7 +96,8 @@ enum stage_kind {
     O(EVALUATE_UNSEEN, "evaluate.unseen", CHOICE, "keep", 0, 0, "keep|mask", "", "ASJ", "keep or mask the classes not yet seen in the final prediction (spec Q5)") \
     O(CHECKPOINT_SECONDS, "checkpoint.seconds", REAL, "60", 0, 1e9, "", "s", "*", "least time between two checkpoints inside a stage")
 
-enum option {
+/* Not `enum option`: getopt.h has a struct of that name. */
+enum option_id {
 #define O(id, key, type, def, low, high, choices, unit, reads, help) OPTION_##id,
     OPTIONS(O)
 #undef O
@@ -135,12 +136,12 @@ struct option_reader {
     err *e;
 };
 
-bool option_bool(struct option_reader *r, enum option id);
-int64_t option_int(struct option_reader *r, enum option id);        /* INT, COUNT, SEED */
-double option_real(struct option_reader *r, enum option id);
-const char *option_choice(struct option_reader *r, enum option id); /* the choice's text */
-const char *option_text(struct option_reader *r, enum option id);   /* TEXT, SEQUENCE */
-uint64_t option_layers(struct option_reader *r, enum option id);
+bool option_bool(struct option_reader *r, enum option_id id);
+int64_t option_int(struct option_reader *r, enum option_id id);        /* INT, COUNT, SEED */
+double option_real(struct option_reader *r, enum option_id id);
+const char *option_choice(struct option_reader *r, enum option_id id); /* the choice's text */
+const char *option_text(struct option_reader *r, enum option_id id);   /* TEXT, SEQUENCE */
+uint64_t option_layers(struct option_reader *r, enum option_id id);
 
 /* ---- the table as data, and values as text ---- */
 
@@ -152,21 +153,21 @@ struct option_info {
     const char *choices, *unit, *reads, *help;
 };
 
-const struct option_info *option_info(enum option id);
+const struct option_info *option_info(enum option_id id);
 const char *option_type_name(enum option_type type);              /* "integer", "number", "choice", ... */
-bool option_declared(enum stage_kind kind, enum option id);       /* may a stage of this kind read it? */
-bool option_in_key(enum stage_kind kind, enum option id);         /* declared and able to change the result */
-enum option option_by_key(const char *key);                       /* OPTION_COUNT if there is none */
+bool option_declared(enum stage_kind kind, enum option_id id);       /* may a stage of this kind read it? */
+bool option_in_key(enum stage_kind kind, enum option_id id);         /* declared and able to change the result */
+enum option_id option_by_key(const char *key);                       /* OPTION_COUNT if there is none */
 const char *option_nearest_key(const char *key);                  /* NULL if none is near */
 
 /* Text to value.  ERR_CONFIG says key, offending text, rule and the nearest choice, without a place. */
-int option_parse(enum option id, const char *text, union option_value *out, err *e);
+int option_parse(enum option_id id, const char *text, union option_value *out, err *e);
 /* The one text of a value, interned: numbers in the shortest form that reads back the same, LAYERS as "0-4,6". */
-const char *option_format(enum option id, union option_value value);
-const char *option_choice_text(enum option id, int64_t index); /* of a CHOICE, interned */
-bool option_equal(enum option id, union option_value a, union option_value b);
+const char *option_format(enum option_id id, union option_value value);
+const char *option_choice_text(enum option_id id, int64_t index); /* of a CHOICE, interned */
+bool option_equal(enum option_id id, union option_value a, union option_value b);
 /* A range "1 to 1024 tokens", or the choices: what a value must be. */
-void option_rule(enum option id, char *text, size_t size);
+void option_rule(enum option_id id, char *text, size_t size);
 
 /* Every option at its default; seeds.* still unresolved (-1). */
 void trial_defaults(struct trial_config *config);

@@ -81,7 +81,7 @@ struct order {
 /* The options of a kind that its key hashes by value, and the last projection. */
 struct projection {
     int count;
-    enum option ids[MAX_OPTIONS_OF_KIND];
+    enum option_id ids[MAX_OPTIONS_OF_KIND];
     bool dataset, backbone, order, fresh;
     struct digest schema; /* of the options' keys */
     union option_value last[MAX_OPTIONS_OF_KIND];
@@ -277,7 +277,7 @@ static const struct order *find_order(struct planner *p)
 /* ---- projections: the options of a kind as one digest ---- */
 
 /* Options that a key does not hash by value but by what they stand for. */
-static bool stands_for_content(enum option id)
+static bool stands_for_content(enum option_id id)
 {
     return id == OPTION_DATASET_NAME || id == OPTION_BACKBONE || id == OPTION_DATASET_TASKS ||
            id == OPTION_DATASET_SEQUENCE || id == OPTION_SEEDS_ORDER;
@@ -303,7 +303,7 @@ static void start_projections(struct planner *p)
     }
 }
 
-static void hash_value(struct digester *d, enum option id, union option_value value)
+static void hash_value(struct digester *d, enum option_id id, union option_value value)
 {
     uint64_t bits;
 
@@ -789,7 +789,7 @@ void plan_trial_label(const struct plan *plan, int trial, char *text, size_t siz
     method = method_of(&config);
     text[0] = 0;
     for (int i = 0; i < plan->varied_count && used < size; i++) {
-        enum option id = plan->varied[i];
+        enum option_id id = plan->varied[i];
         if (id == OPTION_METHOD || id == OPTION_SEED || method_reads(method, id))
             used += (size_t)snprintf(text + used, size - used, "%s%s=%s", used ? " " : "", option_info(id)->key,
                                      option_format(id, config.value[id]));

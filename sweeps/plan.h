@@ -42,7 +42,7 @@ struct plan {
     int *needs;
 
     int varied_count; /* options that differ between trials, after normalisation; seed last */
-    enum option varied[OPTION_COUNT];
+    enum option_id varied[OPTION_COUNT];
 
     double work;       /* FLOP of all distinct stages */
     double work_alone; /* FLOP if every trial (after folding) did all its stages itself */

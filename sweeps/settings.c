@@ -31,8 +31,10 @@ enum setting setting_by_key(const char *key)
     return id;
 }
 
-static void rule(const struct setting_info *s, char *text, size_t size)
+void setting_rule(enum setting id, char *text, size_t size)
 {
+    const struct setting_info *s = &table[id];
+
     switch (s->type) {
     case SETTING_TYPE_NAME:
         snprintf(text, size, "at most %g letters, digits, '.', '_' or '-', the first a letter or digit", s->high);
@@ -59,7 +61,7 @@ static int fail(enum setting id, const char *text, const char *near, err *e)
 {
     char must[200];
 
-    rule(&table[id], must, sizeof must);
+    setting_rule(id, must, sizeof must);
     return err_set(e, ERR_CONFIG, "%s is '%.60s'; it must be %s%s%s%s", table[id].key, text, must,
                    near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }

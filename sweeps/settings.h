@@ -5,6 +5,7 @@
 #ifndef SWEEPS_SETTINGS_H
 #define SWEEPS_SETTINGS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "io/err.h"
@@ -69,6 +70,8 @@ struct setting_info {
 };
 
 const struct setting_info *setting_info(enum setting id);
+/* What a value must be: "an integer from 1 to 100". */
+void setting_rule(enum setting id, char *text, size_t size);
 enum setting setting_by_key(const char *key); /* SETTING_COUNT if there is none */
 
 /* Text to value.  ERR_CONFIG says key, offending text, rule and the nearest choice, without a place. */

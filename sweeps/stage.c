@@ -160,7 +160,7 @@ static bool read_folder(struct job_reader *r, char *value)
 static bool read_option(struct job_reader *r, char *value)
 {
     char *key = strsep(&value, " ");
-    enum option id = option_by_key(key);
+    enum option_id id = option_by_key(key);
 
     return value && r->kind && id < OPTION_COUNT && option_declared(r->job->kind, id) && once(&r->option[id]) &&
            !option_parse(id, value, &r->job->config.value[id], r->e);

@@ -34,19 +34,19 @@ enum { SWEEP_MAX_AXIS = 1000000, SWEEP_MAX_TRIALS = 10000000, SWEEP_MAX_PROBLEMS
 struct sweep_axis {
     const char *origin; /* "grid", "zip" or "random" */
     int options_count;
-    enum option *options;       /* (options_count) */
+    enum option_id *options;       /* (options_count) */
     int64_t length;             /* lines, at least 1 */
     union option_value *values; /* (length, options_count) */
 };
 
 struct sweep_assignment {
-    enum option option;
+    enum option_id option;
     union option_value value;
 };
 
 /* The option has one of the values. */
 struct sweep_condition {
-    enum option option;
+    enum option_id option;
     int count;
     union option_value *values;
 };

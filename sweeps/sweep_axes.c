@@ -20,7 +20,7 @@ static struct named_axis *add_axis(struct reader *r, struct axis_list *list)
     return &items[list->count++];
 }
 
-static int find_column(const struct sweep_axis *axis, enum option id)
+static int find_column(const struct sweep_axis *axis, enum option_id id)
 {
     for (int i = 0; i < axis->options_count; i++)
         if (axis->options[i] == id)
@@ -28,7 +28,7 @@ static int find_column(const struct sweep_axis *axis, enum option id)
     return -1;
 }
 
-static struct named_axis *find_axis(struct axis_list *list, enum option id)
+static struct named_axis *find_axis(struct axis_list *list, enum option_id id)
 {
     for (int i = 0; i < list->count; i++)
         if (find_column(&list->items[i].axis, id) >= 0)
@@ -38,7 +38,7 @@ static struct named_axis *find_axis(struct axis_list *list, enum option id)
 
 /* ---- grid ---- */
 
-void set_axis(struct reader *r, enum option id, const struct yaml_node *at, const struct yaml_node *values)
+void set_axis(struct reader *r, enum option_id id, const struct yaml_node *at, const struct yaml_node *values)
 {
     struct named_axis *named = find_axis(&r->grid, id);
     struct sweep_axis axis = {.origin = "grid", .options_count = 1};
@@ -56,7 +56,7 @@ void set_axis(struct reader *r, enum option id, const struct yaml_node *at, cons
     *named = (struct named_axis){axis, at};
 }
 
-static void visit_grid(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+static void visit_grid(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                        void *context)
 {
     (void)context;
@@ -76,7 +76,7 @@ struct columns {
     struct named_axis *named;
     int capacity;
     struct column {
-        enum option id;
+        enum option_id id;
         int64_t length;
         union option_value *values;
         const struct yaml_node *at;
@@ -119,7 +119,7 @@ static void join_columns(struct reader *r, const struct columns *c, const char *
 
 /* ---- zip ---- */
 
-static void visit_zip(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+static void visit_zip(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                       void *context)
 {
     struct columns *c = context;
@@ -165,7 +165,7 @@ void read_zip(struct reader *r, const struct yaml_node *key, const struct yaml_n
 /* ---- random ---- */
 
 struct draw {
-    enum option id;
+    enum option_id id;
     const struct yaml_node *at;
     enum { UNIFORM, LOG_UNIFORM, INTEGER, CHOICE } kind;
     double low, high;
@@ -176,7 +176,7 @@ struct draw {
 static const char *const draw_names[] = {"uniform", "log_uniform", "int", "choice"};
 
 /* A uniform number in [0, 1) that depends on seed, option and sample only. */
-static double unit_draw(uint64_t seed, enum option id, int64_t sample)
+static double unit_draw(uint64_t seed, enum option_id id, int64_t sample)
 {
     uint32_t words[5] = {(uint32_t)seed, (uint32_t)(seed >> 32), 0, (uint32_t)sample, 0x7377656bu};
     struct mt19937 m;
@@ -281,7 +281,7 @@ struct random_reader {
     uint64_t seed;
 };
 
-static void visit_space(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+static void visit_space(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                         void *context)
 {
     struct random_reader *to = context;
@@ -361,7 +361,7 @@ static void drop_column(struct sweep_axis *axis, int column)
     axis->options_count--;
 }
 
-void drop_axis(struct reader *r, enum option id, const struct yaml_node *at)
+void drop_axis(struct reader *r, enum option_id id, const struct yaml_node *at)
 {
     struct named_axis *grid = find_axis(&r->grid, id), *zip = find_axis(&r->zips, id),
                       *drawn = find_axis(&r->drawn, id);
@@ -383,7 +383,7 @@ void drop_axis(struct reader *r, enum option id, const struct yaml_node *at)
 static void check_columns(struct reader *r, const struct named_axis *named, const struct yaml_node **owner)
 {
     for (int i = 0; i < named->axis.options_count; i++) {
-        enum option id = named->axis.options[i];
+        enum option_id id = named->axis.options[i];
         if (owner[id])
             complain(r, named->at, "%s is an axis twice, here and on line %d of %s", option_info(id)->key,
                      owner[id]->line, owner[id]->file);

@@ -37,12 +37,12 @@ bool complain(struct reader *r, const struct yaml_node *at, const char *format, 
 void *grow_list(struct reader *r, void *items, int count, int *capacity, size_t size);
 
 /* sweep_values.c: from nodes to values of options */
-bool read_value(struct reader *r, enum option id, const struct yaml_node *node, union option_value *out);
+bool read_value(struct reader *r, enum option_id id, const struct yaml_node *node, union option_value *out);
 /* One value, a list of values or a range. */
-bool read_values(struct reader *r, enum option id, const struct yaml_node *node, int64_t *count,
+bool read_values(struct reader *r, enum option_id id, const struct yaml_node *node, int64_t *count,
                  union option_value **out);
 /* Call visit for every option that a map names, nested or dotted; unknown keys are problems. */
-typedef void visit_option(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+typedef void visit_option(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                           void *context);
 void walk_options(struct reader *r, const struct yaml_node *map, const char *section, visit_option *visit,
                   void *context);
@@ -55,9 +55,9 @@ bool expect_list(struct reader *r, const struct yaml_node *node, const char *wha
 void read_grid(struct reader *r, const struct yaml_node *key, const struct yaml_node *node);
 void read_zip(struct reader *r, const struct yaml_node *key, const struct yaml_node *node);
 void read_random(struct reader *r, const struct yaml_node *key, const struct yaml_node *node);
-void set_axis(struct reader *r, enum option id, const struct yaml_node *at, const struct yaml_node *values);
+void set_axis(struct reader *r, enum option_id id, const struct yaml_node *at, const struct yaml_node *values);
 /* An option is pinned: its axis goes away; a problem if a zip walks it. */
-void drop_axis(struct reader *r, enum option id, const struct yaml_node *at);
+void drop_axis(struct reader *r, enum option_id id, const struct yaml_node *at);
 /* The lists become the sweep's axes, checked against each other. */
 void finish_axes(struct reader *r);
 

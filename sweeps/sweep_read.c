@@ -82,7 +82,7 @@ static void read_group(struct reader *r, const struct yaml_node *key, const stru
 
 /* ---- trials and rules ---- */
 
-static void visit_trial(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+static void visit_trial(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                         void *context)
 {
     union option_value parsed;
@@ -391,7 +391,7 @@ static const struct yaml_node *parse_argument(struct reader *r, const struct yam
     return root;
 }
 
-static void override_option(struct reader *r, enum option id, const struct yaml_node *at, const char *value)
+static void override_option(struct reader *r, enum option_id id, const struct yaml_node *at, const char *value)
 {
     const struct yaml_node *list = parse_argument(r, at, value);
     union option_value parsed;
@@ -413,7 +413,7 @@ static void read_override(struct reader *r, const char *argument)
     struct yaml_node *at = sweep_memory(r->sweep, sizeof *at);
     char *name = sweep_memory(r->sweep, strlen(argument) + 40), key[128];
     enum setting setting;
-    enum option option;
+    enum option_id option;
 
     if (!at || !name) {
         err_set(r->e, ERR_NOMEM, "out of memory");

@@ -89,7 +89,7 @@ static bool list_text(FILE *out, const struct yaml_node *node, const char *open,
     return true;
 }
 
-static bool parse_text(struct reader *r, enum option id, const struct yaml_node *at, const char *text,
+static bool parse_text(struct reader *r, enum option_id id, const struct yaml_node *at, const char *text,
                        union option_value *out)
 {
     err e = {0};
@@ -99,7 +99,7 @@ static bool parse_text(struct reader *r, enum option id, const struct yaml_node 
     return complain(r, at, "%s", e.text);
 }
 
-static bool read_list_value(struct reader *r, enum option id, const struct yaml_node *node, union option_value *out)
+static bool read_list_value(struct reader *r, enum option_id id, const struct yaml_node *node, union option_value *out)
 {
     bool sequence = option_info(id)->type == OPTION_TYPE_SEQUENCE;
     char *text = NULL;
@@ -118,7 +118,7 @@ static bool read_list_value(struct reader *r, enum option id, const struct yaml_
     return good;
 }
 
-bool read_value(struct reader *r, enum option id, const struct yaml_node *node, union option_value *out)
+bool read_value(struct reader *r, enum option_id id, const struct yaml_node *node, union option_value *out)
 {
     const struct option_info *o = option_info(id);
     char rule[300];
@@ -146,7 +146,7 @@ static bool is_range(const struct yaml_node *node, long long *from, long long *t
     return sscanf(node->text, "%18lld..%18lld%n", from, to, &end) == 2 && !node->text[end];
 }
 
-static bool read_range(struct reader *r, enum option id, const struct yaml_node *node, long long from, long long to,
+static bool read_range(struct reader *r, enum option_id id, const struct yaml_node *node, long long from, long long to,
                        int64_t *count, union option_value **out)
 {
     enum option_type type = option_info(id)->type;
@@ -173,7 +173,7 @@ static bool read_range(struct reader *r, enum option id, const struct yaml_node 
     return true;
 }
 
-bool read_values(struct reader *r, enum option id, const struct yaml_node *node, int64_t *count,
+bool read_values(struct reader *r, enum option_id id, const struct yaml_node *node, int64_t *count,
                  union option_value **out)
 {
     long long from, to;
@@ -229,7 +229,7 @@ static void walk_map(struct reader *r, const struct yaml_node *map, const char *
     for (int i = 0; i < map->count; i++) {
         const struct yaml_node *key = map->keys[i], *value = map->values[i];
         char path[256];
-        enum option id;
+        enum option_id id;
 
         snprintf(path, sizeof path, "%s%.120s", prefix, key->text);
         id = option_by_key(path);
@@ -264,7 +264,7 @@ struct rule_reader {
     int capacity;
 };
 
-static void add_assignment(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+static void add_assignment(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                            void *context)
 {
     struct rule_reader *to = context;
@@ -282,7 +282,7 @@ static void add_assignment(struct reader *r, enum option id, const struct yaml_n
     rule->assignments[rule->assignments_count++] = a;
 }
 
-static void add_condition(struct reader *r, enum option id, const struct yaml_node *key, const struct yaml_node *value,
+static void add_condition(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
                           void *context)
 {
     struct rule_reader *to = context;

@@ -22,7 +22,7 @@ static void write_quoted(FILE *out, const char *text)
 }
 
 /* Values whose text YAML would split or read as something else are quoted. */
-static void write_value(FILE *out, enum option id, union option_value value)
+static void write_value(FILE *out, enum option_id id, union option_value value)
 {
     const char *text = option_format(id, value);
 

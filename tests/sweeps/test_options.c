@@ -36,7 +36,7 @@ static void test_table(void **state)
 static void test_formats(void **state)
 {
     static const struct {
-        enum option id;
+        enum option_id id;
         const char *text, *canonical;
     } rows[] = {
         {OPTION_TRAIN_LR, "0.0300", "0.03"},
@@ -76,7 +76,7 @@ static void test_formats(void **state)
 static void test_bad_values(void **state)
 {
     static const struct {
-        enum option id;
+        enum option_id id;
         const char *text, *message;
     } rows[] = {
         {OPTION_TRAIN_LR, "fast", "train.lr is 'fast'; it must be a number from 0 to 1000"},

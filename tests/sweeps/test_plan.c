@@ -137,7 +137,7 @@ static void changed_kinds(const struct plan *a, const struct plan *b, bool chang
 }
 
 /* Does a kind read the option itself, or need a kind that does? */
-static bool depends(enum stage_kind kind, enum option id)
+static bool depends(enum stage_kind kind, enum option_id id)
 {
     if (option_in_key(kind, id))
         return true;
@@ -152,7 +152,7 @@ static bool depends(enum stage_kind kind, enum option id)
 static void test_keys(void **state)
 {
     static const struct {
-        enum option id;
+        enum option_id id;
         const char *value;
     } changes[] = {
         {OPTION_SEEDS_INIT, "9"},
