@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 static const struct {
     const char *name, *meaning;
     int status;
-} codes[ERR_COUNT] = {[ERR_NONE] = {"NONE", "all is well", 0},
+} codes[ERR_COUNT] = {
+    [ERR_NONE] = {"NONE", "all is well", 0},
 #define X(name, status, meaning) [ERR_##name] = {#name, meaning, status},
-                      ERR_CODES(X)
+    ERR_CODES(X)
 #undef X
 };
+/* clang-format on */
 
 /* vsnprintf that ends a text which did not fit with "...". */
 __attribute__((format(printf, 3, 0))) static void format_cut(char *to, size_t size, const char *format, va_list args)
