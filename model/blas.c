@@ -26,11 +26,14 @@ static const char *best_core_type(void)
 void blas_choose_kernels(char **argv)
 {
     const char *core = best_core_type();
+    char path[4096]; /* the real one, so that the process keeps its name */
+    ssize_t n = core && !getenv("OPENBLAS_CORETYPE") ? readlink("/proc/self/exe", path, sizeof path - 1) : -1;
 
-    if (!core || getenv("OPENBLAS_CORETYPE"))
+    if (n < 0)
         return;
+    path[n] = 0;
     setenv("OPENBLAS_CORETYPE", core, 1);
-    execv("/proc/self/exe", argv); /* on failure: go on with OpenBLAS's own choice */
+    execv(path, argv); /* on failure: go on with OpenBLAS's own choice */
 }
 
 const char *blas_kernels(void)

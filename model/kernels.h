@@ -13,7 +13,9 @@
 struct adam_step {
     float rate;              /* lr / (1 - beta1^k) */
     float root_correction;   /* 1 / sqrt(1 - beta2^k) */
-    float beta1, beta2, epsilon;
+    float beta1, beta2;
+    float fresh1, fresh2;    /* 1 - beta1, 1 - beta2: rounded from the exact values, not differences of floats */
+    float epsilon;
     float gradient_scale;    /* gradients are multiplied by this first (clipping) */
     float decay;             /* p is multiplied by 1 - decay first (AdamW); 0 for Adam */
 };

@@ -266,14 +266,14 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
 static void adam(float *p, float *m, float *v, const float *g, size_t n, const struct adam_step *s)
 {
     float beta1 = s->beta1, beta2 = s->beta2, rate = s->rate, root = s->root_correction, epsilon = s->epsilon;
-    float scale = s->gradient_scale, keep = 1 - s->decay;
+    float scale = s->gradient_scale, keep = 1 - s->decay, fresh1 = s->fresh1, fresh2 = s->fresh2;
 
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         float gradient = g[i] * scale;
 
-        m[i] = beta1 * m[i] + (1 - beta1) * gradient;
-        v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
+        m[i] = beta1 * m[i] + fresh1 * gradient;
+        v[i] = beta2 * v[i] + fresh2 * gradient * gradient;
         p[i] = p[i] * keep - rate * m[i] / (sqrtf(v[i]) * root + epsilon);
     }
 }

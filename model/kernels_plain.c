@@ -150,8 +150,8 @@ static void adam(float *p, float *m, float *v, const float *g, size_t n, const s
     for (size_t i = 0; i < n; i++) {
         float gradient = g[i] * s->gradient_scale;
 
-        m[i] = s->beta1 * m[i] + (1 - s->beta1) * gradient;
-        v[i] = s->beta2 * v[i] + (1 - s->beta2) * gradient * gradient;
+        m[i] = s->beta1 * m[i] + s->fresh1 * gradient;
+        v[i] = s->beta2 * v[i] + s->fresh2 * gradient * gradient;
         p[i] = p[i] * (1 - s->decay) - s->rate * m[i] / (sqrtf(v[i]) * s->root_correction + s->epsilon);
     }
 }

@@ -68,7 +68,8 @@ double contrastive(const float *means, int K, const float *features, int B, int 
     float *S = scratch, *M = scratch + n * n;
     double loss = 0;
 
-    memcpy(M, means, (size_t)K * width * sizeof *M);
+    if (K)
+        memcpy(M, means, (size_t)K * width * sizeof *M);
     memcpy(M + (size_t)K * width, features, (size_t)B * width * sizeof *M);
     gemm_nt(R, R, D, 1 / temperature, M, D, M, D, 0, S, R);
     for (int r = 0; r < R; r++) { /* S becomes G = (softmax of its rows - I) / R */

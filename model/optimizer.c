@@ -91,7 +91,8 @@ double parameters_adam(struct parameters *p, const struct schedule *s, int epoch
 {
     const double beta1 = 0.9, beta2 = 0.999;
     double norm = gradient_norm(p), scale = clip > 0 ? clip / (norm + 1e-6) : 1;
-    struct adam_step step = {.beta1 = (float)beta1, .beta2 = (float)beta2, .epsilon = 1e-8f,
+    struct adam_step step = {.beta1 = (float)beta1, .beta2 = (float)beta2, .fresh1 = (float)(1 - beta1),
+                             .fresh2 = (float)(1 - beta2), .epsilon = 1e-8f,
                              .gradient_scale = scale < 1 ? (float)scale : 1};
 
     p->steps++;

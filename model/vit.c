@@ -210,7 +210,7 @@ struct vit_batch {
 };
 
 /* Weight gradients are summed in this many fixed lanes (chunk i in lane i mod LANES), then lane by lane. */
-enum { LANES = 4, CHUNK_ROWS = 1024 };
+enum { LANES = 4, CHUNK_ROWS = 512 };
 
 static int chunks_of(const struct vit_shape *s, int B)
 {
@@ -468,7 +468,7 @@ static void cut_patches(const struct vit_shape *s, const float *image, float *pa
 /* x (images, T, D) = [cls; patches W' + b] + positions; leaves the patches in work->hidden. */
 static void embed(const struct chunk *c)
 {
-    const struct vit_shape *s = &c->w->shape;
+    const struct vit_shape *s = &c->batch->shape;
     int T = vit_tokens(s), D = s->width, P = 3 * s->patch * s->patch;
     size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
 
@@ -491,7 +491,7 @@ static void keep_class_rows(float *x, int images, int T, int D)
 
 static void block_forward(const struct chunk *c, int block)
 {
-    const struct vit_shape *s = &c->w->shape;
+    const struct vit_shape *s = &c->batch->shape;
     const struct vit_block *w = &c->w->block[block];
     const struct kernels *k = c->batch->kernels;
     struct block_store at = store_of(c, block);
@@ -531,7 +531,7 @@ static void block_forward(const struct chunk *c, int block)
 /* The features of the chunk from x: (images, Q, D). */
 static void pool_forward(const struct chunk *c, float *features)
 {
-    const struct vit_shape *s = &c->w->shape;
+    const struct vit_shape *s = &c->batch->shape;
     const vit_batch *batch = c->batch;
     int T = vit_tokens(s), D = s->width, Q = s->pool == VIT_POOL_TOKEN ? 1 : T;
     size_t rows = (size_t)c->images * (size_t)Q, first = (size_t)c->first * (size_t)Q;
@@ -543,11 +543,11 @@ static void pool_forward(const struct chunk *c, float *features)
         batch->kernels->layer_norm(y, keep ? batch->xhat_final + first * (size_t)D : NULL, keep ? batch->rstd_final + first : NULL,
                                    c->work->x, c->w->norm_w, c->w->norm_b, rows, (size_t)D, epsilon);
     }
-    features += (size_t)c->first * (size_t)D;
-    if (Q == 1) {
-        memcpy(features, y, rows * (size_t)D * sizeof *y);
+    if (s->pool != VIT_POOL_MEAN) {
+        memcpy(features + first * (size_t)D, y, rows * (size_t)D * sizeof *y);
         return;
     }
+    features += (size_t)c->first * (size_t)D;
     for (int i = 0; i < c->images; i++, features += D) {
         const float *token = y + (size_t)i * (size_t)(T * D) + D;
 
@@ -610,17 +610,17 @@ static void norm_output(float *y, const float *xhat, const float *gain, const fl
 /* dx (images, Q, D) from the gradients of the features. */
 static void pool_backward(const struct chunk *c, const float *dfeatures)
 {
-    const struct vit_shape *s = &c->w->shape;
+    const struct vit_shape *s = &c->batch->shape;
     const vit_batch *batch = c->batch;
     int T = vit_tokens(s), D = s->width, Q = s->pool == VIT_POOL_TOKEN ? 1 : T;
     size_t rows = (size_t)c->images * (size_t)Q, first = (size_t)c->first * (size_t)Q;
     float *dx = c->work->dx, *dy = s->no_final_norm ? dx : c->work->dy;
     const float *xhat = batch->xhat_final + first * (size_t)D;
 
-    dfeatures += (size_t)c->first * (size_t)D;
-    if (Q == 1) {
-        memcpy(dy, dfeatures, rows * (size_t)D * sizeof *dy);
+    if (s->pool != VIT_POOL_MEAN) {
+        memcpy(dy, dfeatures + first * (size_t)D, rows * (size_t)D * sizeof *dy);
     } else {
+        dfeatures += (size_t)c->first * (size_t)D;
         for (int i = 0; i < c->images; i++)
             for (int t = 0; t < T; t++)
                 for (int j = 0; j < D; j++)
@@ -641,7 +641,7 @@ static void mlp_backward(const struct chunk *c, int block, const struct block_st
     const struct vit_block *w = &c->w->block[block];
     const struct kernels *k = c->batch->kernels;
     struct workspace *work = c->work;
-    size_t D = (size_t)c->w->shape.width, M = (size_t)c->w->shape.hidden, R = (size_t)rows;
+    size_t D = (size_t)c->batch->shape.width, M = (size_t)c->batch->shape.hidden, R = (size_t)rows;
     struct vit_block *g = c->dweights ? &c->dweights->block[block] : NULL;
 
     if (g) {
@@ -670,7 +670,7 @@ static void qkv_weight_gradients(const struct chunk *c, int block, const struct 
     const struct vit_block *w = &c->w->block[block];
     struct vit_block *g = &c->dweights->block[block];
     struct workspace *work = c->work;
-    int T = vit_tokens(&c->w->shape), D = c->w->shape.width, R = c->images * T;
+    int T = vit_tokens(&c->batch->shape), D = c->batch->shape.width, R = c->images * T;
     size_t n = (size_t)R, width = (size_t)D;
 
     norm_output(work->y, at->xhat1, w->norm1_w, w->norm1_b, n, width);
@@ -704,7 +704,7 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
     const struct kernels *k = c->batch->kernels;
     struct block_store at = store_of(c, block);
     struct workspace *work = c->work;
-    int T = vit_tokens(&c->w->shape), D = c->w->shape.width, R = c->images * T;
+    int T = vit_tokens(&c->batch->shape), D = c->batch->shape.width, R = c->images * T;
     bool token = token_only(c->batch, block);
     int Q = token ? 1 : T, rows = c->images * Q;
 
@@ -739,7 +739,7 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
 /* Gradients of patch embedding, class token and positions from dx (images, T, D). */
 static void embed_backward(const struct chunk *c)
 {
-    const struct vit_shape *s = &c->w->shape;
+    const struct vit_shape *s = &c->batch->shape;
     struct vit_weights *g = c->dweights;
     size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
     int T = vit_tokens(s), D = s->width, P = 3 * s->patch * s->patch;

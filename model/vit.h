@@ -24,11 +24,11 @@
 
 enum { VIT_MAX_DEPTH = 64 };
 
-enum vit_pool { VIT_POOL_TOKEN, VIT_POOL_MEAN };
+enum vit_pool { VIT_POOL_TOKEN, VIT_POOL_MEAN, VIT_POOL_NONE };
 
 struct vit_shape {
     int side, patch, width, depth, heads, hidden;
-    enum vit_pool pool; /* the feature: the class token, or the mean over the patch tokens */
+    enum vit_pool pool; /* the feature: the class token, the mean over the patch tokens, or (NONE) all T tokens */
     bool no_final_norm; /* leave the final layer norm out (MoCo-v3, spec 3.4) */
 };
 
@@ -133,11 +133,11 @@ void vit_batch_free(vit_batch *batch); /* NULL is fine */
 size_t vit_batch_bytes(const vit_batch *batch);
 
 /* images (B, 3, side, side) and prefix (NULL: none) are borrowed until vit_backward() has returned.
- * [out] features (B, D) */
+ * [out] features (B, D), or (B, T, D) with VIT_POOL_NONE */
 void vit_forward(vit_batch *batch, const struct vit_weights *w, const float *images, int B, const struct prefix *prefix,
                  float *features);
 
-/* Gradients of the last vit_forward(), given those of the features (B, D).  Outputs are overwritten, except weights, which are
+/* Gradients of the last vit_forward(), given those of the features, in their shape.  Outputs are overwritten, except weights, which are
  * added to.  VIT_PROMPT: prompt (layers, 2, L, D), the sum over all images, whatever prompt each came from, by half; scalars
  * (layers, 2, scopes).  VIT_FULL: weights. */
 struct vit_gradients {

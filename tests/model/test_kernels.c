@@ -230,6 +230,8 @@ static void compare_adam(struct world *w)
                                    .root_correction = 3,
                                    .beta1 = 0.9f,
                                    .beta2 = 0.999f,
+                                   .fresh1 = 0.1f,
+                                   .fresh2 = 0.001f,
                                    .epsilon = 1e-8f,
                                    .gradient_scale = 0.5f,
                                    .decay = 0.02f};
@@ -278,7 +280,7 @@ static void nan_spreads(void **state)
 {
     enum { R = 3, D = 37, L = 5, N = R * D, AT = D + 20, IN_PREFIX = D + 2 };
     const struct adam_step step = {
-        .rate = 0.01f, .root_correction = 1, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .gradient_scale = 1};
+        .rate = 0.01f, .root_correction = 1, .beta1 = 0.9f, .beta2 = 0.999f, .fresh1 = 0.1f, .fresh2 = 0.001f, .epsilon = 1e-8f, .gradient_scale = 1};
     const struct kernels *k;
     float x[N], one[N], out[N], xhat[N], rstd[R], raw[R * L];
 

@@ -14,12 +14,12 @@
 #include "model/vit.h"
 
 static const struct vit_shape tiny = {.side = 8, .patch = 4, .width = 8, .depth = 3, .heads = 2, .hidden = 12};
-enum { B = 5, L = 2, LAYERS = 2, D = 8 };
+enum { B = 5, L = 2, LAYERS = 2, D = 8, T = 5 };
 enum { PROMPT = LAYERS * 2 * L * D, SCALARS = LAYERS * 2, IMAGES = B * 3 * 8 * 8 };
 
 struct world {
     struct vit_weights w;
-    float images[IMAGES], prompt[PROMPT], scalars[SCALARS], weights[B * D];
+    float images[IMAGES], prompt[PROMPT], scalars[SCALARS], weights[B * T * D];
     struct prefix_source sources[B];
     struct prefix prefix;
     err e;
@@ -37,7 +37,7 @@ static void world_open(struct world *x, const struct vit_shape *shape, enum gate
     rng_fill_uniform(&r, x->images, IMAGES, 0, 1);
     rng_fill_uniform(&r, x->prompt, PROMPT, -1, 1);
     rng_fill_uniform(&r, x->scalars, SCALARS, 0.5f, 1.5f);
-    rng_fill_normal(&r, x->weights, B * D, 1);
+    rng_fill_normal(&r, x->weights, B * T * D, 1);
     x->prefix = (struct prefix){.length = L, .gate = gate, .scopes = 1, .sources = x->sources};
     assert_int_equal(prefix_set_layers(&x->prefix, 0x6, shape->depth, &x->e), 0); /* blocks 1 and 2 */
     for (int b = 0; b < B; b++) {
@@ -65,11 +65,12 @@ static void forward(struct world *x, enum vit_mode mode, int threads, int first,
 
 static double loss_of(struct world *x, bool prompted)
 {
-    float features[B * D];
+    float features[B * T * D];
+    size_t numbers = x->w.shape.pool == VIT_POOL_NONE ? B * T * D : B * D;
     double loss = 0;
 
     forward(x, VIT_INFER, 1, 0, B, prompted, features, NULL);
-    for (int i = 0; i < B * D; i++)
+    for (size_t i = 0; i < numbers; i++)
         loss += (double)features[i] * x->weights[i];
     return loss;
 }
@@ -92,10 +93,10 @@ static void expect_slope(struct world *x, bool prompted, float *at, float got, c
 static void prompt_gradients(void **state)
 {
     (void)state;
-    for (int pool = 0; pool < 2; pool++)
+    for (int pool = 0; pool < 3; pool++)
         for (int official = 0; official < 2; official++) {
             struct vit_shape shape = tiny;
-            float prompt[PROMPT], scalars[SCALARS], features[B * D];
+            float prompt[PROMPT], scalars[SCALARS], features[B * T * D];
             struct world x;
 
             shape.pool = (enum vit_pool)pool;
@@ -112,11 +113,11 @@ static void prompt_gradients(void **state)
 static void weight_gradients(void **state)
 {
     (void)state;
-    for (int pool = 0; pool < 2; pool++)
+    for (int pool = 0; pool < 3; pool++)
         for (int no_norm = 0; no_norm < 2; no_norm++) {
             struct vit_shape shape = tiny;
             struct vit_weights g;
-            float features[B * D];
+            float features[B * T * D];
             struct world x;
 
             shape.pool = (enum vit_pool)pool;
