@@ -1,0 +1,133 @@
+/* worker/features.c - see features.h. */
+#include "worker/features.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+    bool open;
+    struct digest key;
+    struct features features;
+} kept;
+
+static const char *const part_names[DATASET_PARTS] = {"train", "test"};
+
+void features_forget(void)
+{
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        free(kept.features.part[part].features);
+        free(kept.features.part[part].labels);
+    }
+    memset(&kept, 0, sizeof kept);
+}
+
+static int read_part(h5 *file, int part, err *e)
+{
+    struct feature_set *set = &kept.features.part[part];
+    size_t shape[2], labels, limit = (size_t)16 << 30;
+    char name[32];
+    void *data = NULL;
+
+    strcpy(name, part_names[part]);
+    strcat(name, "/features");
+    if (h5_read_alloc(file, name, H5_F32, 2, shape, limit, &data, e))
+        return e->code;
+    set->features = data;
+    set->count = shape[0];
+    kept.features.width = (int)shape[1];
+    strcpy(name, part_names[part]);
+    strcat(name, "/labels");
+    if (h5_read_alloc(file, name, H5_I32, 1, &labels, limit, &data, e))
+        return e->code;
+    set->labels = data;
+    if (labels != set->count)
+        return err_set(e, ERR_DAMAGED, "%zu labels for %zu features", labels, set->count);
+    for (size_t i = 0; i < labels; i++)
+        if (set->labels[i] < 0 || set->labels[i] >= kept.features.classes)
+            return err_set(e, ERR_DAMAGED, "label %d of %d classes", set->labels[i], kept.features.classes);
+    return 0;
+}
+
+int features_open(struct stage_run *run, const struct features **out, err *e)
+{
+    const struct stage_input *input = stage_job_input(run->job, STAGE_FEATURES, -1);
+    double classes;
+    h5 *file;
+
+    *out = &kept.features;
+    if (input && kept.open && digest_equal(&kept.key, &input->key))
+        return 0;
+    features_forget();
+    if (stage_open_input(run, STAGE_FEATURES, -1, &file, e))
+        return e->code;
+    if (!h5_read_number(file, "classes", &classes, e)) {
+        kept.features.classes = (int)classes;
+        if (!read_part(file, DATASET_TRAIN, e))
+            read_part(file, DATASET_TEST, e);
+    }
+    h5_close(file);
+    if (e->code) {
+        features_forget();
+        return err_context(e, "features");
+    }
+    kept.open = true;
+    kept.key = input->key;
+    return 0;
+}
+
+int features_of_tasks(const struct feature_set *set, const struct class_sequence *s, int first, int last, size_t **positions,
+                      size_t *count, err *e)
+{
+    size_t n = 0;
+
+    *positions = malloc((set->count + 1) * sizeof **positions);
+    if (!*positions)
+        return err_set(e, ERR_NOMEM, "no memory for a list of images");
+    for (size_t i = 0; i < set->count; i++) {
+        int task = s->task_of[set->labels[i]];
+
+        if (task >= first && task <= last)
+            (*positions)[n++] = i;
+    }
+    *count = n;
+    if (n)
+        return 0;
+    free(*positions);
+    *positions = NULL;
+    return err_set(e, ERR_DATA, "task %d has no images", first);
+}
+
+/* The features of one class, one after the other. */
+static size_t gather_class(const struct features *f, int class_id, float *out)
+{
+    const struct feature_set *set = &f->part[DATASET_TRAIN];
+    size_t n = 0, D = (size_t)f->width;
+
+    for (size_t i = 0; i < set->count; i++)
+        if (set->labels[i] == class_id)
+            memcpy(out + n++ * D, set->features + i * D, D * sizeof *out);
+    return n;
+}
+
+int features_statistics(struct stage_run *run, const struct features *f, const struct class_sequence *s, int last,
+                        struct class_statistics **out, int *classes_seen, err *e)
+{
+    int n = s->first[last + 1], centroids = (int)option_int(&run->options, OPTION_STATISTICS_CENTROIDS);
+    const char *kind = option_choice(&run->options, OPTION_STATISTICS_KIND);
+    uint64_t seed = (uint64_t)option_int(&run->options, OPTION_SEEDS_DATA);
+    float *rows = malloc(f->part[DATASET_TRAIN].count * (size_t)f->width * sizeof *rows);
+
+    *out = calloc((size_t)n, sizeof **out);
+    *classes_seen = n;
+    if (!rows || !*out)
+        err_set(e, ERR_NOMEM, "no memory for the statistics of %d classes", n);
+    for (int i = 0; i < n && !e->code; i++) {
+        size_t count = gather_class(f, s->ids[i], rows);
+
+        if (statistics_measure(statistics_kind_by_name(kind), rows, count, f->width, centroids, seed, (uint32_t)s->ids[i],
+                               &(*out)[i], e))
+            err_context(e, "class %d", s->ids[i]);
+    }
+    free(rows);
+    return e->code;
+}

@@ -1,0 +1,32 @@
+/* worker/features.h - features of the frozen backbone for every image in use: what a features stage wrote. */
+#ifndef WORKER_FEATURES_H
+#define WORKER_FEATURES_H
+
+#include "io/dataset.h"
+#include "worker/stage_run.h"
+
+/* n images of width D. */
+struct feature_set {
+    size_t count;
+    float *features; /* (n, D) */
+    int32_t *labels; /* (n) */
+};
+
+struct features {
+    int classes, width;
+    struct feature_set part[DATASET_PARTS];
+};
+
+/* The checkpoint of the job's features stage, kept until another is asked for or features_forget(). */
+int features_open(struct stage_run *run, const struct features **out, err *e);
+void features_forget(void);
+
+/* Positions of the images of tasks first..last; malloc'd.  ERR_DATA if there are none. */
+int features_of_tasks(const struct feature_set *set, const struct class_sequence *s, int first, int last, size_t **positions,
+                      size_t *count, err *e);
+/* The statistics of every class of tasks 0..last, in the order of the tasks: (classes_seen), malloc'd, to be released one by
+ * one.  ids: their class ids, borrowed from s. */
+int features_statistics(struct stage_run *run, const struct features *f, const struct class_sequence *s, int last,
+                        struct class_statistics **out, int *classes_seen, err *e);
+
+#endif

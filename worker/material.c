@@ -1,0 +1,175 @@
+/* worker/material.c - see material.h. */
+#include "worker/material.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/backbone.h"
+
+/* What is kept from one stage to the next. */
+static struct {
+    struct dataset data;
+    bool data_open;
+    char backbone_name[64];
+    struct vit_weights backbone;
+} kept;
+
+void material_forget(void)
+{
+    if (kept.data_open)
+        dataset_close(&kept.data);
+    vit_weights_free(&kept.backbone);
+    memset(&kept, 0, sizeof kept);
+}
+
+static int open_dataset(const char *name, err *e)
+{
+    if (kept.data_open && !strcmp(kept.data.name, name))
+        return 0;
+    if (kept.data_open)
+        dataset_close(&kept.data);
+    kept.data_open = false;
+    if (dataset_open(name, &kept.data, e))
+        return e->code;
+    kept.data_open = true;
+    return 0;
+}
+
+static int copy_weights(const struct backbone_weights *from, struct vit_weights *to, err *e)
+{
+    struct vit_tensor t;
+
+    for (int k = 0; vit_tensor(to, k, &t); k++) {
+        const struct backbone_tensor *source = backbone_tensor(from, t.name);
+
+        if (!source || source->count != t.rows * t.columns)
+            return err_set(e, ERR_SHAPE, "backbone %s: tensor %s has %zu numbers, expected %zu", from->name, t.name,
+                           source ? source->count : 0, t.rows * t.columns);
+        memcpy(t.data, source->data, t.rows * t.columns * sizeof *t.data);
+    }
+    return 0;
+}
+
+static int open_backbone(const char *name, err *e)
+{
+    struct vit_shape shape;
+    struct backbone_weights from;
+
+    if (kept.backbone.memory && !strcmp(kept.backbone_name, name))
+        return 0;
+    vit_weights_free(&kept.backbone);
+    if (backbone_open(name, &from, e))
+        return e->code;
+    shape = (struct vit_shape){.side = from.shape.side, .patch = from.shape.patch, .width = from.shape.width,
+                               .depth = from.shape.depth, .heads = from.shape.heads, .hidden = from.shape.hidden};
+    if (!vit_weights_create(&kept.backbone, &shape, e) && copy_weights(&from, &kept.backbone, e))
+        vit_weights_free(&kept.backbone);
+    backbone_close(&from);
+    if (!e->code)
+        strncpy(kept.backbone_name, name, sizeof kept.backbone_name - 1);
+    return e->code;
+}
+
+int material_open(struct option_reader *options, struct material *out, err *e)
+{
+    const char *data = option_text(options, OPTION_DATASET_NAME), *backbone = option_text(options, OPTION_BACKBONE);
+    const char *transform = option_choice(options, OPTION_DATASET_TRANSFORM), *pool = option_choice(options, OPTION_FEATURE_POOL);
+    const char *norm = option_choice(options, OPTION_FEATURE_NORM), *threads = getenv("OMP_NUM_THREADS");
+    int64_t per_class[DATASET_PARTS] = {option_int(options, OPTION_DATASET_TRAIN_PER_CLASS),
+                                        option_int(options, OPTION_DATASET_TEST_PER_CLASS)};
+
+    memset(out, 0, sizeof *out);
+    if (e->code || open_dataset(data, e) || open_backbone(backbone, e))
+        return e->code;
+    out->data = &kept.data;
+    kept.backbone.shape.pool = strcmp(pool, "mean") ? VIT_POOL_TOKEN : VIT_POOL_MEAN;
+    kept.backbone.shape.no_final_norm = !strcmp(norm, "fc_norm");
+    out->backbone = &kept.backbone;
+    out->width = kept.backbone.shape.width;
+    out->pipeline = image_pipeline_by_name(transform);
+    out->threads = threads && atoi(threads) > 0 ? atoi(threads) : omp_get_num_procs();
+    for (int part = 0; part < DATASET_PARTS; part++)
+        if (image_set_take(&out->data->part[part], out->data->classes, per_class[part], &out->take[part], &out->taken[part], e)) {
+            material_close(out);
+            return err_context(e, "data set %s, %s images", data, part == DATASET_TRAIN ? "training" : "test");
+        }
+    return 0;
+}
+
+void material_close(struct material *m)
+{
+    for (int part = 0; part < DATASET_PARTS; part++)
+        free(m->take[part]);
+    memset(m, 0, sizeof *m);
+}
+
+int32_t material_label(const struct material *m, enum dataset_part part, size_t position)
+{
+    return m->data->part[part].labels[m->take[part][position]];
+}
+
+int material_of_task(const struct material *m, enum dataset_part part, const struct class_sequence *s, int task, size_t **positions,
+                     size_t *count, err *e)
+{
+    size_t n = 0;
+
+    *positions = malloc((m->taken[part] + 1) * sizeof **positions);
+    *count = 0;
+    if (!*positions)
+        return err_set(e, ERR_NOMEM, "no memory for a list of images");
+    for (size_t i = 0; i < m->taken[part]; i++)
+        if (s->task_of[material_label(m, part, i)] == task)
+            (*positions)[n++] = i;
+    if (!n) {
+        free(*positions);
+        *positions = NULL;
+        return err_set(e, ERR_DATA, "task %d has no %s images", task, part == DATASET_TRAIN ? "training" : "test");
+    }
+    *count = n;
+    return 0;
+}
+
+/* One image; each thread has a scratch of its own. */
+static int load_image(const struct material *m, enum dataset_part part, size_t position, const struct augment *augment, float *out,
+                      struct image_scratch *scratch, err *e)
+{
+    const struct image_set *set = &m->data->part[part];
+    size_t size = (size_t)set->height * (size_t)set->width * (size_t)set->channels;
+    struct image_view view =
+        image_whole(set->pixels + m->take[part][position] * size, set->height, set->width, set->channels);
+    struct image_draw draw;
+
+    if (augment) {
+        rng r = rng_stream(augment->seed, augment->purpose, augment->task, augment->epoch, (uint32_t)position);
+
+        draw = image_draw(m->pipeline, set->height, set->width, &r);
+    }
+    return image_transform(m->pipeline, m->backbone->shape.side, view, augment ? &draw : NULL, out, scratch, e);
+}
+
+int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n, const struct augment *augment,
+                    float *out, err *e)
+{
+    size_t numbers = 3 * (size_t)m->backbone->shape.side * (size_t)m->backbone->shape.side;
+    err first = {0};
+
+#pragma omp parallel num_threads(m->threads)
+    {
+        struct image_scratch scratch = {0};
+        err mine = {0};
+
+#pragma omp for schedule(static)
+        for (int i = 0; i < n; i++)
+            if (!mine.code)
+                load_image(m, part, positions[i], augment, out + (size_t)i * numbers, &scratch, &mine);
+        if (mine.code) {
+#pragma omp critical
+            first = mine;
+        }
+        image_scratch_free(&scratch);
+    }
+    if (first.code)
+        *e = first;
+    return first.code;
+}

@@ -1,0 +1,48 @@
+/* worker/material.h - what a stage works on: the images it may see, cut into tasks, and the frozen backbone.
+ *
+ * Data sets and backbones are kept from one stage to the next, since a trainer runs many stages of one sweep: the caller borrows
+ * them until the next material_open() or material_forget(). */
+#ifndef WORKER_MATERIAL_H
+#define WORKER_MATERIAL_H
+
+#include "io/dataset.h"
+#include "io/err.h"
+#include "model/image.h"
+#include "model/vit.h"
+#include "sweeps/options.h"
+#include "sweeps/sequence.h"
+
+struct material {
+    const struct dataset *data;
+    const struct vit_weights *backbone; /* shape with the trial's pool and norm */
+    const struct image_pipeline *pipeline;
+    int width;                          /* D of a feature */
+    size_t *take[DATASET_PARTS];        /* (taken) indices of the images in use, in file order; owned */
+    size_t taken[DATASET_PARTS];
+    int threads;
+};
+
+/* Open what the options name.  The stage's kind must declare backbone, dataset.* and feature.*.
+ * ERR_MISSING, ERR_DAMAGED, ERR_DATA, ERR_SHAPE, ERR_NOMEM. */
+int material_open(struct option_reader *options, struct material *out, err *e);
+void material_close(struct material *m);
+/* Drop what is kept from stage to stage. */
+void material_forget(void);
+
+/* The images in use whose class is in task t (of part), as positions in take[], in file order; malloc'd.
+ * ERR_DATA if there are none. */
+int material_of_task(const struct material *m, enum dataset_part part, const struct class_sequence *s, int task, size_t **positions,
+                     size_t *count, err *e);
+
+/* Network input for n images (n, 3, side, side); positions index take[].  augment NULL: test-time transform; otherwise image i
+ * draws from the stream named by (seed, purpose, task, epoch, position). */
+struct augment {
+    uint64_t seed;
+    enum rng_purpose purpose;
+    uint32_t task, epoch;
+};
+int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n, const struct augment *augment,
+                    float *out, err *e);
+int32_t material_label(const struct material *m, enum dataset_part part, size_t position);
+
+#endif

@@ -1,0 +1,204 @@
+/* worker/stage_run.c - see stage_run.h. */
+#include "worker/stage_run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/fit.h"
+
+int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e)
+{
+    const struct stage_input *input = stage_job_input(run->job, kind, task);
+    char *path;
+
+    if (!input)
+        return err_set(e, ERR_BUG, "the job does not list %s(%d) among its inputs", stage_kind_name(kind), task);
+    path = stage_checkpoint_path(run->job, &input->key);
+    if (!path)
+        return err_set(e, ERR_NOMEM, "no memory for a file name");
+    if (h5_open(path, out, e))
+        err_context(e, "checkpoint of %s(%d)", stage_kind_name(kind), task);
+    free(path);
+    return e->code;
+}
+
+int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e)
+{
+    char *path = stage_checkpoint_path(run->job, &run->job->key);
+
+    if (!path)
+        return err_set(e, ERR_NOMEM, "no memory for a file name");
+    if (!h5_create(path, out, e) && (h5_write_text(*out, "kind", stage_kind_name(run->job->kind), e) ||
+                                     h5_write_number(*out, "task", run->job->task, e)))
+        h5_close(*out);
+    free(path);
+    return e->code;
+}
+
+int stage_commit(struct stage_run *run, h5 *file, err *e)
+{
+    if (h5_commit(file, &run->out->checkpoint, e))
+        return e->code;
+    fit_done(run->job);
+    return 0;
+}
+
+int stage_progress(struct stage_run *run, const char *phase, double fraction, err *e)
+{
+    struct progress p = {.phase = phase, .epochs = 1, .fraction = fraction, .loss = NAN};
+
+    return run->host->go_on(run->host->context, &p) ? 0 : err_set(e, ERR_INTERRUPTED, "stopped during %s", phase);
+}
+
+double stage_rate(struct stage_run *run, double rate, int batch)
+{
+    return option_bool(&run->options, OPTION_TRAIN_LR_SCALING) ? rate * batch / 256 : rate;
+}
+
+struct schedule stage_schedule(struct stage_run *run, enum option_id kind, int epochs)
+{
+    const char *name = option_choice(&run->options, kind);
+
+    return (struct schedule){
+        .kind = name && !strcmp(name, "step") ? SCHEDULE_step : name && !strcmp(name, "cosine") ? SCHEDULE_cosine : SCHEDULE_constant,
+        .epochs = epochs,
+        .decay_epochs = (int)option_int(&run->options, OPTION_TRAIN_DECAY_EPOCHS),
+        .decay_rate = option_real(&run->options, OPTION_TRAIN_DECAY_RATE),
+        .min_rate = option_real(&run->options, OPTION_TRAIN_MIN_LR),
+        .lag = option_bool(&run->options, OPTION_TRAIN_SCHEDULE_LAG),
+    };
+}
+
+int stage_sequence(struct stage_run *run, int classes, struct class_sequence *out, err *e)
+{
+    const char *text = option_text(&run->options, OPTION_DATASET_SEQUENCE);
+    int64_t tasks = option_int(&run->options, OPTION_DATASET_TASKS), seed = option_int(&run->options, OPTION_SEEDS_ORDER);
+
+    memset(out, 0, sizeof *out);
+    if (e->code)
+        return e->code;
+    return sequence_resolve(text, classes, (int)tasks, (uint64_t)seed, out, e);
+}
+
+uint8_t *stage_allowed(const struct class_sequence *s, int first, int last, err *e)
+{
+    uint8_t *allowed = calloc((size_t)s->classes, 1);
+
+    if (!allowed) {
+        err_set(e, ERR_NOMEM, "no memory for a mask of %d classes", s->classes);
+        return NULL;
+    }
+    for (int c = 0; c < s->classes; c++)
+        allowed[c] = s->task_of[c] >= first && s->task_of[c] <= last;
+    return allowed;
+}
+
+int statistics_write(h5 *file, const struct class_statistics *s, int classes, err *e)
+{
+    size_t D = (size_t)s->width, rows = 0, numbers = 0, at = 0, mean_at = 0, n = (size_t)classes;
+    int32_t *centroids = calloc(n, sizeof *centroids);
+    float *mean, *spread;
+
+    for (int c = 0; c < classes; c++) {
+        rows += (size_t)s[c].centroids;
+        numbers += statistics_spread_size(s[c].kind, s[c].width, s[c].centroids);
+    }
+    mean = malloc(rows * D * sizeof *mean);
+    spread = malloc(numbers * sizeof *spread);
+    if (!centroids || !mean || !spread) {
+        err_set(e, ERR_NOMEM, "no memory for the statistics of %d classes", classes);
+    } else {
+        for (int c = 0; c < classes; c++) {
+            size_t size = statistics_spread_size(s[c].kind, s[c].width, s[c].centroids);
+
+            centroids[c] = s[c].centroids;
+            memcpy(mean + mean_at * D, s[c].mean, (size_t)s[c].centroids * D * sizeof *mean);
+            memcpy(spread + at, s[c].spread, size * sizeof *spread);
+            mean_at += (size_t)s[c].centroids;
+            at += size;
+        }
+        if (!h5_write_number(file, "statistics_kind", s->kind, e) &&
+            !h5_write(file, "statistics/centroids", H5_I32, 1, &n, centroids, false, e) &&
+            !h5_write(file, "statistics/mean", H5_F32, 2, (size_t[]){rows, D}, mean, false, e))
+            h5_write(file, "statistics/spread", H5_F32, 1, &numbers, spread, false, e);
+    }
+    free(centroids);
+    free(mean);
+    free(spread);
+    return e->code;
+}
+
+/* The class's part of the arrays, into memory of its own. */
+static int take_statistics(struct class_statistics *s, const float *mean, const float *spread, err *e)
+{
+    size_t mean_size = (size_t)s->centroids * (size_t)s->width, size = statistics_spread_size(s->kind, s->width, s->centroids);
+
+    s->mean = malloc(mean_size * sizeof *mean);
+    s->spread = malloc(size * sizeof *spread);
+    if (!s->mean || !s->spread)
+        return err_set(e, ERR_NOMEM, "no memory for a class's statistics");
+    memcpy(s->mean, mean, mean_size * sizeof *mean);
+    memcpy(s->spread, spread, size * sizeof *spread);
+    return 0;
+}
+
+int statistics_read(h5 *file, struct class_statistics *s, int classes, err *e)
+{
+    size_t n = (size_t)classes, shape[2], numbers, mean_at = 0, at = 0;
+    int32_t *centroids = calloc(n, sizeof *centroids);
+    void *mean = NULL, *spread = NULL;
+    double kind;
+
+    memset(s, 0, n * sizeof *s);
+    if (!centroids)
+        return err_set(e, ERR_NOMEM, "no memory for the statistics of %d classes", classes);
+    if (!h5_read_number(file, "statistics_kind", &kind, e) &&
+        !h5_read(file, "statistics/centroids", H5_I32, 1, &n, centroids, e) &&
+        !h5_read_alloc(file, "statistics/mean", H5_F32, 2, shape, (size_t)4 << 30, &mean, e) &&
+        !h5_read_alloc(file, "statistics/spread", H5_F32, 1, &numbers, (size_t)16 << 30, &spread, e)) {
+        for (int c = 0; c < classes && !e->code; c++) {
+            size_t size;
+
+            s[c].kind = (enum statistics_kind)kind;
+            s[c].width = (int)shape[1];
+            s[c].centroids = centroids[c];
+            size = centroids[c] > 0 ? statistics_spread_size(s[c].kind, s[c].width, s[c].centroids) : 0;
+            if (!(kind >= 0 && kind < STATISTICS_KIND_COUNT) || centroids[c] < 1 || (size_t)centroids[c] > shape[0] - mean_at ||
+                size > numbers - at)
+                err_set(e, ERR_DAMAGED, "the statistics of class %d in the checkpoint do not fit their arrays", c);
+            else
+                take_statistics(&s[c], (float *)mean + mean_at * shape[1], (float *)spread + at, e);
+            mean_at += (size_t)centroids[c];
+            at += size;
+        }
+    }
+    free(centroids);
+    free(mean);
+    free(spread);
+    return e->code;
+}
+
+int head_write(h5 *file, struct parameters *p, const struct classifier_shape *s, err *e)
+{
+    size_t C = (size_t)s->classes, D = (size_t)s->width;
+
+#define X(name, count)                                                                                        \
+    if (parameters_value(p, name) && h5_write(file, name, H5_F32, 1, (size_t[]){count}, parameters_value(p, name), false, e)) \
+        return e->code;
+    CLASSIFIER_GROUPS(X)
+#undef X
+    return 0;
+}
+
+int head_read(h5 *file, struct parameters *p, const struct classifier_shape *s, err *e)
+{
+    size_t C = (size_t)s->classes, D = (size_t)s->width;
+
+#define X(name, count)                                                                                        \
+    if (parameters_value(p, name) && h5_read(file, name, H5_F32, 1, (size_t[]){count}, parameters_value(p, name), e)) \
+        return e->code;
+    CLASSIFIER_GROUPS(X)
+#undef X
+    return 0;
+}
