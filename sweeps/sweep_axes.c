@@ -413,7 +413,7 @@ void finish_axes(struct reader *r)
         }
     }
     if (product + s->includes_count > SWEEP_MAX_TRIALS)
-        complain(r, first, "the axes multiply to %.3g trials; a sweep has at most %d", product, SWEEP_MAX_TRIALS);
+        complain(r, first, "the axes multiply to %.15g trials; a sweep has at most %d", product, SWEEP_MAX_TRIALS);
     else
         s->product = (int64_t)product;
 }

@@ -128,7 +128,10 @@ static void read_when_item(struct reader *r, const struct yaml_node *node, struc
 static void read_rules(struct reader *r, const struct yaml_node *node, const char *section, struct sweep_rule **rules,
                        int *count, void (*read)(struct reader *r, const struct yaml_node *node, struct sweep_rule *out))
 {
+    char item[40];
+
     *count = 0;
+    snprintf(item, sizeof item, "an item of %s", section);
     if (yaml_is_null(node) || !expect_list(r, node, section))
         return;
     *rules = sweep_memory(r->sweep, (size_t)(node->count + 1) * sizeof **rules);
@@ -137,7 +140,7 @@ static void read_rules(struct reader *r, const struct yaml_node *node, const cha
         return;
     }
     for (int i = 0; i < node->count; i++)
-        if (expect_map(r, node->values[i], "each item"))
+        if (expect_map(r, node->values[i], item))
             read(r, node->values[i], &(*rules)[(*count)++]);
 }
 

@@ -25,6 +25,9 @@ bool complain(struct reader *r, const struct yaml_node *at, const char *format, 
     va_start(args, format);
     vsnprintf(text + used, sizeof text - used, format, args);
     va_end(args);
+    for (char *p = text; *p; p++) /* a problem is one line, whatever the file holds */
+        if ((unsigned char)*p < ' ' || *p == 127)
+            *p = ' ';
     if (!s->problems)
         s->problems = sweep_memory(s, SWEEP_MAX_PROBLEMS * sizeof *s->problems);
     copy = sweep_memory(s, strlen(text) + 1);
@@ -118,23 +121,6 @@ static bool read_list_value(struct reader *r, enum option_id id, const struct ya
     return good;
 }
 
-bool read_value(struct reader *r, enum option_id id, const struct yaml_node *node, union option_value *out)
-{
-    const struct option_info *o = option_info(id);
-    char rule[300];
-
-    memset(out, 0, sizeof *out);
-    if (yaml_is_null(node))
-        return complain(r, node, "%s has no value", o->key);
-    if (node->kind == YAML_SCALAR)
-        return parse_text(r, id, node, node->text, out);
-    if (node->kind == YAML_LIST && (o->type == OPTION_TYPE_LAYERS || o->type == OPTION_TYPE_SEQUENCE))
-        return read_list_value(r, id, node, out);
-    option_rule(id, rule, sizeof rule);
-    return complain(r, node, "%s is %s; it must be one value, %s%s", o->key, yaml_kind_name(node), rule,
-                    node->kind == YAML_LIST ? "; several values belong under grid" : "");
-}
-
 /* `a..b` of a plain scalar. */
 static bool is_range(const struct yaml_node *node, long long *from, long long *to)
 {
@@ -144,6 +130,27 @@ static bool is_range(const struct yaml_node *node, long long *from, long long *t
         node->text[strspn(node->text, "0123456789.-")])
         return false;
     return sscanf(node->text, "%18lld..%18lld%n", from, to, &end) == 2 && !node->text[end];
+}
+
+bool read_value(struct reader *r, enum option_id id, const struct yaml_node *node, union option_value *out)
+{
+    const struct option_info *o = option_info(id);
+    long long from, to;
+    char rule[300];
+
+    memset(out, 0, sizeof *out);
+    if (yaml_is_null(node))
+        return complain(r, node, "%s has no value", o->key);
+    if (is_range(node, &from, &to))
+        return complain(r, node, "%s is the range '%s', but one value is expected; a range belongs under grid", o->key,
+                        node->text);
+    if (node->kind == YAML_SCALAR)
+        return parse_text(r, id, node, node->text, out);
+    if (node->kind == YAML_LIST && (o->type == OPTION_TYPE_LAYERS || o->type == OPTION_TYPE_SEQUENCE))
+        return read_list_value(r, id, node, out);
+    option_rule(id, rule, sizeof rule);
+    return complain(r, node, "%s is %s; it must be one value, %s%s", o->key, yaml_kind_name(node), rule,
+                    node->kind == YAML_LIST ? "; several values belong under grid" : "");
 }
 
 static bool read_range(struct reader *r, enum option_id id, const struct yaml_node *node, long long from, long long to,
@@ -222,6 +229,19 @@ static void unknown_key(struct reader *r, const struct yaml_node *key, const cha
         complain(r, key, "%s: there is no option '%.60s'; see sluice options", section, path);
 }
 
+/* An unknown key with a map: is one of the keys in it near to an option, `promt: {length: 5}`? */
+static bool has_near_member(const char *path, const struct yaml_node *map)
+{
+    char member[256];
+
+    for (int i = 0; i < map->count; i++) {
+        snprintf(member, sizeof member, "%.120s.%.60s", path, map->keys[i]->text);
+        if (option_nearest_key(member) || group_members(path, member, sizeof member))
+            return true;
+    }
+    return false;
+}
+
 /* The options below one map whose keys continue `prefix`. */
 static void walk_map(struct reader *r, const struct yaml_node *map, const char *prefix, const char *section,
                      visit_option *visit, void *context, bool *seen)
@@ -238,7 +258,7 @@ static void walk_map(struct reader *r, const struct yaml_node *map, const char *
         } else if (id < OPTION_COUNT) {
             seen[id] = true;
             visit(r, id, key, value, context);
-        } else if (value->kind == YAML_MAP && value->count && strlen(path) < 120) {
+        } else if (value->kind == YAML_MAP && strlen(path) < 120 && has_near_member(path, value)) {
             strcat(path, ".");
             walk_map(r, value, path, section, visit, context, seen);
         } else {
@@ -264,8 +284,8 @@ struct rule_reader {
     int capacity;
 };
 
-static void add_assignment(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
-                           void *context)
+static void add_assignment(struct reader *r, enum option_id id, const struct yaml_node *key,
+                           const struct yaml_node *value, void *context)
 {
     struct rule_reader *to = context;
     struct sweep_rule *rule = to->rule;
@@ -282,8 +302,8 @@ static void add_assignment(struct reader *r, enum option_id id, const struct yam
     rule->assignments[rule->assignments_count++] = a;
 }
 
-static void add_condition(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
-                          void *context)
+static void add_condition(struct reader *r, enum option_id id, const struct yaml_node *key,
+                          const struct yaml_node *value, void *context)
 {
     struct rule_reader *to = context;
     struct sweep_rule *rule = to->rule;
