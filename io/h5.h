@@ -54,6 +54,8 @@ int h5_read_number(h5 *file, const char *name, double *value, err *e);
 /* "(3, 4)"; returns text. */
 enum { H5_SHAPE_TEXT = 200 };
 const char *h5_shape_text(char text[H5_SHAPE_TEXT], int rank, const size_t *shape);
+/* "1.10.8": the HDF5 library at work. */
+const char *h5_library(void);
 /* The digest recorded by h5_commit(). */
 int h5_digest(h5 *file, struct digest *out, err *e);
 /* Recompute the digest from the content and compare; ERR_DAMAGED when it differs. */

@@ -22,7 +22,7 @@ enum {
     H5_TYPES = H5_F16 + 1
 };
 
-/* An array of the file and the digest of its name, type, shape and bytes. */
+/* An array of the file and the digest of its name, type (H5_TYPES for rows of a table), shape and bytes. */
 struct h5_entry {
     char *name;
     struct digest digest;
@@ -38,7 +38,7 @@ struct h5 {
     char *path;
     bool writing, failed; /* failed: a write did, so commit will refuse */
     struct atomic_file disk;
-    struct h5_entries entries; /* of every array written */
+    struct h5_entries entries; /* of every array written; of a file of tables, of every table read */
 };
 
 /* Fail with HDF5's innermost message behind our own words. */

@@ -119,6 +119,19 @@ static const char *filters_wrong(hid_t list)
     return NULL;
 }
 
+/* A chunk that is not there would read as zeros. */
+static bool all_chunks_there(hid_t array, int rank, const hsize_t *chunk)
+{
+    hid_t space = H5Dget_space(array);
+    hsize_t shape[H5_MAX_RANK], there = 0, expected = 1;
+    bool known = H5Sget_simple_extent_dims(space, shape, NULL) == rank && H5Dget_num_chunks(array, space, &there) >= 0;
+
+    for (int i = 0; i < rank && known; i++)
+        known = chunk[i] && !__builtin_mul_overflow(expected, (shape[i] + chunk[i] - 1) / chunk[i], &expected);
+    H5Sclose(space);
+    return known && there == expected;
+}
+
 const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes)
 {
     hid_t list = H5Dget_create_plist(array);
@@ -137,6 +150,8 @@ const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes
             wrong = "has chunks above 64 MiB";
         else if (bytes / H5_INFLATE_RATIO > stored + (1 << 10))
             wrong = "claims more data than the file holds";
+        else if (bytes && !all_chunks_there(array, rank, chunk))
+            wrong = "lacks a part of its data";
     } else if (!wrong && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)
         wrong = "is put together from other arrays";
     else if (!wrong && stored < bytes)

@@ -1,0 +1,78 @@
+/* io/store.h - results.h5: the tidy tables of a sweep, written whole and read whole.
+ *
+ * /trials /accuracy /training /attempts /stages /options are compound data sets with one row each for a trial, an
+ * evaluation, ... (io/tables.h, docs/interface.md section 4), of plain types only: 64-bit integers, doubles and UTF-8
+ * texts of a fixed length, which is chosen to fit the longest.  They are chunked, shuffled, deflated and checksummed; a
+ * digest of all rows is recorded and compared when they are read. A data set's attributes
+ * "<field>.unit", "<field>.help" and, for a varied option, "<field>.option" say what its fields are.  The attributes of
+ * / are the sweep's provenance as text, and schema_version. */
+#ifndef IO_STORE_H
+#define IO_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "io/tables.h"
+
+enum { RESULTS_SCHEMA = 1 };
+
+/* An option that the sweep varies: a field of /trials between seed and faa, with a value for each trial. */
+struct results_column {
+    char name[NAME_SIZE];   /* the option's key with '_' for '.' */
+    char option[NAME_SIZE]; /* the key */
+    char unit[NAME_SIZE], help[TEXT_SIZE];
+    enum field_kind kind; /* FIELD_INT, FIELD_REAL or FIELD_TEXT; the one of these arrays that holds the values: */
+    const int64_t *integers;
+    const double *reals;
+    const char *const *texts;
+};
+
+struct accuracy_result {
+    int64_t trial;
+    struct accuracy_row row;
+};
+
+struct training_result {
+    int64_t trial;
+    struct training_row row;
+};
+
+struct option_result {
+    int64_t trial;
+    const char *option, *value;
+};
+
+struct results_attribute {
+    const char *name, *text;
+};
+
+/* To write: everything is borrowed.  As read: everything is owned, released by results_free(). */
+struct results {
+    size_t trials_count, accuracy_count, training_count, attempts_count, stages_count, options_count;
+    int columns_count, attributes_count;
+    const struct trial_row *trials;
+    const struct results_column *columns;
+    const struct accuracy_result *accuracy;
+    const struct training_result *training;
+    const struct attempt_row *attempts;
+    const struct stage_row *stages;
+    const struct option_result *options;
+    const struct results_attribute *attributes;
+    void *memory; /* private */
+};
+
+/* Write the file anew, complete or not at all.  ERR_STORAGE; ERR_NOMEM; ERR_BUG if two fields or attributes have one
+ * name. */
+int results_write(const char *path, const struct results *r, err *e);
+/* ERR_MISSING if there is no such file; ERR_DAMAGED if it is damaged or no results.h5 (it must have every table with
+ * every field in its type; further fields of /trials are columns, further attributes that are text are kept). */
+int results_read(const char *path, struct results *out, err *e);
+void results_free(struct results *r); /* harmless twice, and after a failure */
+
+/* The column of an option's key or field name; NULL if it does not vary. */
+const struct results_column *results_column(const struct results *r, const char *name);
+/* An attribute of /; NULL if there is none.  Among those of a file is "digest", which results_write() adds. */
+const char *results_attribute(const struct results *r, const char *name);
+
+#endif
