@@ -64,7 +64,7 @@ static void as_called(void **state)
     const int first[] = {0, 0, 1, 1, 3, 0};
 
     (void)state;
-    for (int pool = VIT_POOL_TOKEN; pool <= VIT_POOL_MEAN; pool++) {
+    for (int pool = VIT_POOL_TOKEN; pool <= VIT_POOL_NONE; pool++) {
         const struct vit_shape s = {
             .side = 12, .patch = 4, .width = D, .depth = DEPTH, .heads = 3, .hidden = 20, .pool = (enum vit_pool)pool};
 
