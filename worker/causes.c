@@ -1,15 +1,18 @@
 /* worker/causes.c - see causes.h. */
 #include "worker/causes.h"
 
+#include <limits.h>
 #include <string.h>
 
-static const char *const names[CAUSE_COUNT] = {
-#define X(name, budget, blames, meaning) #name,
-    CAUSES(X)
-#undef X
-};
-static const char *const meanings[CAUSE_COUNT] = {
-#define X(name, budget, blames, meaning) meaning,
+enum { RETRY = -1, ALWAYS = 0, RANK = 1, ELSE = 0 };
+
+static const struct {
+    const char *name;
+    int budget;
+    bool blames;
+    const char *meaning;
+} causes[CAUSE_COUNT] = {
+#define X(name, budget, blames, meaning) {#name, budget, blames, meaning},
     CAUSES(X)
 #undef X
 };
@@ -35,19 +38,36 @@ static const enum cause by_error[ERR_COUNT] = {
 
 const char *cause_name(enum cause c)
 {
-    return (unsigned)c < CAUSE_COUNT ? names[c] : "unknown";
+    return (unsigned)c < CAUSE_COUNT ? causes[c].name : "unknown";
 }
 
 const char *cause_meaning(enum cause c)
 {
-    return (unsigned)c < CAUSE_COUNT ? meanings[c] : "unknown cause";
+    return (unsigned)c < CAUSE_COUNT ? causes[c].meaning : "unknown cause";
+}
+
+int cause_budget(enum cause c, int attempts)
+{
+    int budget = causes[c].budget;
+
+    return budget == ALWAYS ? INT_MAX : budget == RETRY ? attempts : budget;
+}
+
+bool cause_counts(enum cause c)
+{
+    return causes[c].budget == RETRY;
+}
+
+bool cause_blames_rank(enum cause c)
+{
+    return causes[c].blames;
 }
 
 enum cause cause_by_name(const char *name)
 {
     enum cause c = 0;
 
-    while (c < CAUSE_COUNT && strcmp(names[c], name))
+    while (c < CAUSE_COUNT && strcmp(causes[c].name, name))
         c++;
     return c;
 }

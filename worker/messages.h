@@ -27,7 +27,8 @@
 
 struct hello_message {
     int32_t pid, cores;
-    int64_t memory; /* bytes of the host */
+    int32_t threads, pad; /* in WELCOME: of each trainer, 0: as many as there are cores for it */
+    int64_t memory;       /* bytes of the host */
     char host[64];
 };
 

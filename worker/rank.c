@@ -19,6 +19,7 @@
 
 enum { LOG_LIMIT = 4 << 20 };
 static const double GRACE_SECONDS = 2.5;    /* from STOP to the child's end by force; Ctrl-C shall work within 5 s */
+static const double START_PATIENCES = 20;   /* rank 0 may plan a large sweep before its first word */
 static const double LAST_WORDS_SECONDS = 1; /* for messages still under way when leaving */
 
 /* A lease waiting or running. */
@@ -210,6 +211,8 @@ static void obey(struct worker *w, const struct letter *l)
         memcpy(&w->leader, l->bytes, sizeof w->leader);
         w->leader.host[sizeof w->leader.host - 1] = 0;
         w->welcomed = true;
+        if (w->leader.threads > 0)
+            supervisor_set_threads(w->supervisor, w->leader.threads);
         break;
     case TAG_LEASE:
         take_lease(w, l);
@@ -250,8 +253,8 @@ static void leave_if_alone(struct worker *w, err *e)
     w->looked = t;
     if (w->welcomed && rank_is_gone(&w->leader))
         err_set(e, ERR_WORKER, "rank 0 has died");
-    else if (t - w->heard > w->options->patience)
-        err_set(e, ERR_WORKER, "nothing was heard from rank 0 for %g s", w->options->patience);
+    else if (t - w->heard > (w->welcomed ? 1 : START_PATIENCES) * w->options->patience)
+        err_set(e, ERR_WORKER, "nothing was heard from rank 0 for %.0f s", t - w->heard);
 }
 
 /* One round; true if something happened. */

@@ -13,7 +13,7 @@
 
 struct rank_options {
     const char *const *child; /* the trainer's command, NULL at its end; see worker/supervisor.h */
-    int threads;              /* of the trainer */
+    int threads;              /* of the trainer, unless rank 0 says otherwise */
     double patience;          /* s without a sign of life after which rank 0, or the trainer, is given up */
     const char *log_folder;
 };

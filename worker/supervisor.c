@@ -84,6 +84,16 @@ int supervisor_create(const struct supervisor_options *o, supervisor **out, err 
     return 0;
 }
 
+void supervisor_set_threads(supervisor *s, int threads)
+{
+    char *text;
+
+    if (asprintf(&text, "OMP_NUM_THREADS=%d", threads) < 0)
+        return;
+    free(s->environment[0]);
+    s->environment[0] = text;
+}
+
 static int spawn(supervisor *s, int socket_end, int log_end, err *e)
 {
     char *argv[MAX_ARGUMENTS + 2], number[] = "3";
@@ -287,6 +297,8 @@ static void explain_death(supervisor *s)
 
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && system_oom_kills() > s->oom_kills)
         finish(s, CAUSE_memory, "the trainer was killed while the system was out of memory");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        finish(s, CAUSE_killed, "the trainer was killed from outside (signal 9)");
     else if (WIFSIGNALED(status))
         finish(s, CAUSE_signal, "the trainer was ended by signal %d (%s)", WTERMSIG(status),
                strsignal(WTERMSIG(status)));

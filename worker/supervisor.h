@@ -54,6 +54,9 @@ struct progress_report {
 int supervisor_create(const struct supervisor_options *o, supervisor **out, err *e);
 void supervisor_free(supervisor *s); /* kills the child; NULL is fine */
 
+/* From the next child on. */
+void supervisor_set_threads(supervisor *s, int threads);
+
 /* Begin an attempt at the stage whose job text this is; the supervisor must be idle.  A child that cannot be started is
  * told by supervisor_poll() like any other end. */
 void supervisor_begin(supervisor *s, const char *job, size_t n, const struct stage_limits *limits);

@@ -172,7 +172,7 @@ static void test_killed_from_outside(void **state)
         begin(s, STAGE_SEQUENTIAL, FAKE_SLOW, (struct stage_limits){0});
         usleep((useconds_t)(i * 20000));
         kill(supervisor_child(s), SIGKILL);
-        expect(s, CAUSE_signal, "signal 9");
+        expect(s, CAUSE_killed, "signal 9");
     }
     expect_good(s);
     begin(s, STAGE_SEQUENTIAL, FAKE_SLOW, (struct stage_limits){0});

@@ -1,0 +1,507 @@
+/* orchestrator/history.c - see history.h. */
+#include "orchestrator/history.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/rows.h"
+
+const char *fact_name(uint32_t type)
+{
+    static const char *const names[] = {
+#define X(name, number, meaning) [FACT_##name] = #name,
+        FACTS(X)
+#undef X
+    };
+
+    return type < sizeof names / sizeof *names && names[type] ? names[type] : "UNKNOWN";
+}
+
+/* ------------------------------------------------------------------------------------------------ writing facts */
+
+static char *finish_json(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    return text;
+}
+
+/* A text as JSON, whatever bytes it holds. */
+static json_t *json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    char clean[2048];
+    size_t i;
+
+    if (value)
+        return value;
+    for (i = 0; text[i] && i < sizeof clean - 1; i++)
+        clean[i] = text[i] > 0 ? text[i] : '?';
+    clean[i] = 0;
+    return json_string(clean);
+}
+
+static json_t *json_key(const struct digest *key)
+{
+    char hex[DIGEST_HEX];
+
+    digest_to_hex(key, hex);
+    return json_string(hex);
+}
+
+char *fact_begun(const char *host, int pid, int workers, int threads, const char *version, double when)
+{
+    return finish_json(json_pack("{s:o, s:i, s:i, s:i, s:s, s:f}", "host", json_text(host), "pid", pid, "workers",
+                                 workers, "threads", threads, "version", version, "when", when));
+}
+
+static json_t *attempt_json(const struct attempt *a)
+{
+    return json_pack("{s:o, s:s, s:i, s:i, s:i, s:o, s:f, s:f}", "stage", json_key(&a->stage), "kind",
+                     stage_kind_name(a->kind), "task", a->task, "attempt", a->number, "rank", a->rank, "host",
+                     json_text(a->host), "started", a->started, "seconds", a->seconds);
+}
+
+char *fact_done(const struct attempt *a, const struct digest *checkpoint, int64_t parameters, double trained,
+                const char *rows)
+{
+    json_t *object = attempt_json(a);
+    char *head, *whole;
+
+    if (!object)
+        return NULL;
+    json_object_set_new(object, "digest", json_key(checkpoint));
+    json_object_set_new(object, "parameters", json_integer(parameters));
+    json_object_set_new(object, "trained", json_real(isfinite(trained) ? trained : 0));
+    head = finish_json(object);
+    if (!head)
+        return NULL;
+    head[strlen(head) - 1] = 0; /* the closing brace: the rows go in as they came */
+    if (asprintf(&whole, "%s,\"rows\":%s}", head, rows) < 0)
+        whole = NULL;
+    free(head);
+    return whole;
+}
+
+char *fact_failed(const struct attempt *a, enum cause cause, const char *text)
+{
+    json_t *object = attempt_json(a);
+
+    json_object_set_new(object, "cause", json_string(cause_name(cause)));
+    json_object_set_new(object, "text", json_text(text));
+    return finish_json(object);
+}
+
+char *fact_aside(const struct digest *stage, enum cause cause, const char *text)
+{
+    return finish_json(
+        json_pack("{s:o, s:s, s:o}", "stage", json_key(stage), "cause", cause_name(cause), "text", json_text(text)));
+}
+
+char *fact_forgotten(const struct digest *stage, const char *why)
+{
+    return finish_json(json_pack("{s:o, s:o}", "stage", json_key(stage), "why", json_text(why)));
+}
+
+char *fact_forgiven(const struct digest *stage)
+{
+    return finish_json(json_pack("{s:o}", "stage", json_key(stage)));
+}
+
+char *fact_pruned(const struct digest *trial, int after_task, const char *why)
+{
+    return finish_json(
+        json_pack("{s:o, s:i, s:o}", "trial", json_key(trial), "after_task", after_task, "why", json_text(why)));
+}
+
+char *fact_ended(const char *how, double when)
+{
+    return finish_json(json_pack("{s:s, s:f}", "how", how, "when", when));
+}
+
+/* ------------------------------------------------------------------------------------------------ finding stages */
+
+static size_t slot_of(const struct history *h, const struct digest *key)
+{
+    uint64_t hash;
+    size_t at;
+
+    memcpy(&hash, key->bytes, sizeof hash);
+    for (at = hash % (size_t)h->index_size; h->index[at] >= 0; at = (at + 1) % (size_t)h->index_size)
+        if (digest_equal(&h->stages[h->index[at]].key, key))
+            break;
+    return at;
+}
+
+const struct history_stage *history_find(const struct history *h, const struct digest *key)
+{
+    int i = h->index_size ? h->index[slot_of(h, key)] : -1;
+
+    return i < 0 ? NULL : &h->stages[i];
+}
+
+const struct history_pruned *history_find_pruned(const struct history *h, const struct digest *trial)
+{
+    for (int i = 0; i < h->pruned_count; i++)
+        if (digest_equal(&h->pruned[i].trial, trial))
+            return &h->pruned[i];
+    return NULL;
+}
+
+/* Room for one more element; false when memory is out. */
+static bool reserve(void *list, int count, int *room, size_t size)
+{
+    void **at = list;
+
+    if (count == *room) {
+        int more = 2 * *room + 64;
+        void *bigger = realloc(*at, (size_t)more * size);
+
+        if (!bigger)
+            return false;
+        *at = bigger;
+        *room = more;
+    }
+    return true;
+}
+
+static bool grow_index(struct history *h)
+{
+    int size = 4 * h->stages_count + 256;
+    int *index = malloc((size_t)size * sizeof *index);
+
+    if (!index)
+        return false;
+    for (int i = 0; i < size; i++)
+        index[i] = -1;
+    free(h->index);
+    h->index = index;
+    h->index_size = size;
+    for (int i = 0; i < h->stages_count; i++)
+        h->index[slot_of(h, &h->stages[i].key)] = i;
+    return true;
+}
+
+static struct history_stage *stage_at(struct history *h, const struct digest *key, err *e)
+{
+    size_t slot;
+
+    if (h->index_size < 2 * (h->stages_count + 1) && !grow_index(h)) {
+        err_set(e, ERR_NOMEM, "no memory for %d stages", h->stages_count + 1);
+        return NULL;
+    }
+    slot = slot_of(h, key);
+    if (h->index[slot] < 0) {
+        if (!reserve(&h->stages, h->stages_count, &h->stages_room, sizeof *h->stages)) {
+            err_set(e, ERR_NOMEM, "no memory for %d stages", h->stages_count + 1);
+            return NULL;
+        }
+        h->stages[h->stages_count] = (struct history_stage){.key = *key, .kind = STAGE_KIND_COUNT};
+        h->index[slot] = h->stages_count++;
+    }
+    return &h->stages[h->index[slot]];
+}
+
+/* ------------------------------------------------------------------------------------------------ reading facts */
+
+/* Members of the payload, with the first complaint kept. */
+struct reader {
+    const json_t *object;
+    err *e;
+};
+
+static const char *text_of(struct reader *r, const char *name)
+{
+    const char *text = json_string_value(json_object_get(r->object, name));
+
+    if (!text && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "a text \"%s\" is missing", name);
+    return text ? text : "";
+}
+
+static double number_of(struct reader *r, const char *name)
+{
+    const json_t *value = json_object_get(r->object, name);
+
+    if (!json_is_number(value) && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "a number \"%s\" is missing", name);
+    return json_number_value(value);
+}
+
+static int64_t integer_of(struct reader *r, const char *name)
+{
+    const json_t *value = json_object_get(r->object, name);
+
+    if (!json_is_integer(value) && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "an integer \"%s\" is missing", name);
+    return json_integer_value(value);
+}
+
+static struct digest key_of(struct reader *r, const char *name)
+{
+    struct digest d = {{0}};
+
+    if (!digest_from_hex(text_of(r, name), &d) && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "\"%s\" is not a key", name);
+    return d;
+}
+
+static enum cause cause_of(struct reader *r)
+{
+    enum cause c = cause_by_name(text_of(r, "cause"));
+
+    if (c == CAUSE_COUNT && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "'%s' is not a cause", text_of(r, "cause"));
+    return c;
+}
+
+static void *read_rows(struct reader *r, const struct table *t, int *count)
+{
+    const json_t *list = json_object_get(json_object_get(r->object, "rows"), t->name);
+    size_t n = json_array_size(list);
+    char *rows;
+
+    if (!json_is_array(list) && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "a list of %s rows is missing", t->name);
+    rows = calloc(n + 1, t->row_size);
+    if (!rows && !r->e->code)
+        err_set(r->e, ERR_NOMEM, "no memory for %zu rows", n);
+    for (size_t i = 0; i < n && !r->e->code; i++)
+        row_from_json(t, json_array_get(list, i), rows + i * t->row_size, r->e);
+    *count = (int)n;
+    return rows;
+}
+
+static void see_host(struct history *h, const char *host)
+{
+    size_t used = strlen(h->hosts);
+    char searched[NAME_SIZE + 2], all[sizeof h->hosts + 2];
+
+    snprintf(searched, sizeof searched, ",%s,", host);
+    snprintf(all, sizeof all, ",%s,", h->hosts);
+    if (*host && !strstr(all, searched))
+        snprintf(h->hosts + used, sizeof h->hosts - used, "%s%s", used ? "," : "", host);
+}
+
+static void see_time(struct history *h, double when)
+{
+    if (!h->begun)
+        h->begun = when;
+    h->ended = fmax(h->ended, when);
+}
+
+static void apply_begun(struct history *h, struct reader *r)
+{
+    const char *host = text_of(r, "host");
+    double when = number_of(r, "when");
+    int64_t threads = integer_of(r, "threads");
+
+    if (r->e->code)
+        return;
+    h->runs++;
+    h->threads = (int)threads;
+    see_host(h, host);
+    see_time(h, when);
+}
+
+static struct attempt read_attempt(struct reader *r)
+{
+    struct attempt a = {
+        .stage = key_of(r, "stage"),
+        .kind = stage_kind_by_name(text_of(r, "kind")),
+        .task = (int)integer_of(r, "task"),
+        .number = (int)integer_of(r, "attempt"),
+        .rank = (int)integer_of(r, "rank"),
+        .started = number_of(r, "started"),
+        .seconds = number_of(r, "seconds"),
+    };
+
+    snprintf(a.host, sizeof a.host, "%s", text_of(r, "host"));
+    if (a.kind == STAGE_KIND_COUNT && !r->e->code)
+        err_set(r->e, ERR_DAMAGED, "'%s' is not a kind of stage", text_of(r, "kind"));
+    return a;
+}
+
+/* The attempt's row, and its stage's entry. */
+static struct history_stage *add_attempt(struct history *h, const struct attempt *a, const char *outcome,
+                                         const char *cause, const char *text, err *e)
+{
+    struct history_stage *s = stage_at(h, &a->stage, e);
+    struct attempt_row *row;
+
+    if (!s)
+        return NULL;
+    if (!reserve(&h->attempts, h->attempts_count, &h->attempts_room, sizeof *h->attempts)) {
+        err_set(e, ERR_NOMEM, "no memory for %d attempts", h->attempts_count + 1);
+        return NULL;
+    }
+    row = &h->attempts[h->attempts_count++];
+    *row = (struct attempt_row){.attempt = a->number, .rank = a->rank, .started = a->started, .seconds = a->seconds};
+    digest_to_hex(&a->stage, row->stage_key);
+    snprintf(row->host, sizeof row->host, "%s", a->host);
+    snprintf(row->outcome, sizeof row->outcome, "%s", outcome);
+    snprintf(row->cause, sizeof row->cause, "%s%s%s", cause, *text ? ": " : "", text);
+    s->kind = a->kind;
+    s->task = a->task;
+    s->attempts++;
+    see_host(h, a->host);
+    see_time(h, a->started + a->seconds);
+    return s;
+}
+
+static void apply_done(struct history *h, struct reader *r)
+{
+    struct attempt a = read_attempt(r);
+    struct history_stage result = {.checkpoint = key_of(r, "digest"), .parameters = integer_of(r, "parameters")},
+                         *s = NULL;
+
+    result.accuracy = read_rows(r, &table_accuracy, &result.accuracy_count);
+    result.training = read_rows(r, &table_training, &result.training_count);
+    if (!r->e->code)
+        s = add_attempt(h, &a, "done", "", "", r->e);
+    if (!s || s->finished) {
+        h->doubles += s != NULL;
+        free(result.accuracy);
+        free(result.training);
+        return;
+    }
+    s->finished = true;
+    s->aside = false;
+    s->checkpoint = result.checkpoint;
+    s->parameters = result.parameters;
+    s->seconds = a.seconds;
+    s->rank = a.rank;
+    s->accuracy = result.accuracy;
+    s->accuracy_count = result.accuracy_count;
+    s->training = result.training;
+    s->training_count = result.training_count;
+}
+
+static void set_text(struct history_stage *s, enum cause cause, const char *text)
+{
+    free(s->text);
+    s->text = strdup(text);
+    s->cause = cause;
+}
+
+static void apply_failed(struct history *h, struct reader *r)
+{
+    struct attempt a = read_attempt(r);
+    enum cause cause = cause_of(r);
+    const char *text = text_of(r, "text");
+    const char *outcome = cause == CAUSE_lost ? "lost" : cause == CAUSE_interrupted ? "interrupted" : "failed";
+    struct history_stage *s = r->e->code ? NULL : add_attempt(h, &a, outcome, cause_name(cause), text, r->e);
+
+    if (s && cause != CAUSE_interrupted)
+        set_text(s, cause, text);
+}
+
+static void apply_aside(struct history *h, struct reader *r)
+{
+    struct digest key = key_of(r, "stage");
+    enum cause cause = cause_of(r);
+    const char *text = text_of(r, "text");
+    struct history_stage *s = r->e->code ? NULL : stage_at(h, &key, r->e);
+
+    if (!s)
+        return;
+    s->aside = true;
+    set_text(s, cause, text);
+}
+
+static void drop_result(struct history_stage *s)
+{
+    free(s->accuracy);
+    free(s->training);
+    s->accuracy = NULL;
+    s->training = NULL;
+    s->accuracy_count = s->training_count = 0;
+    s->finished = false;
+}
+
+static void apply_forgotten(struct history *h, struct reader *r)
+{
+    struct digest key = key_of(r, "stage");
+    struct history_stage *s = r->e->code ? NULL : stage_at(h, &key, r->e);
+
+    if (s)
+        drop_result(s);
+}
+
+static void apply_forgiven(struct history *h, struct reader *r)
+{
+    struct digest key = key_of(r, "stage");
+    struct history_stage *s = r->e->code ? NULL : stage_at(h, &key, r->e);
+
+    if (s)
+        s->aside = false;
+}
+
+static void apply_pruned(struct history *h, struct reader *r)
+{
+    struct history_pruned p = {.trial = key_of(r, "trial"), .after_task = (int)integer_of(r, "after_task")};
+    const char *why = text_of(r, "why");
+
+    if (r->e->code || history_find_pruned(h, &p.trial))
+        return;
+    if (!(p.why = strdup(why)) || !reserve(&h->pruned, h->pruned_count, &h->pruned_room, sizeof *h->pruned)) {
+        free(p.why);
+        err_set(r->e, ERR_NOMEM, "no memory for a pruned trial");
+        return;
+    }
+    h->pruned[h->pruned_count++] = p;
+}
+
+static void apply_ended(struct history *h, struct reader *r)
+{
+    double when = number_of(r, "when");
+
+    if (!r->e->code)
+        see_time(h, when);
+}
+
+static void (*const appliers[])(struct history *, struct reader *) = {
+    [FACT_BEGUN] = apply_begun,   [FACT_DONE] = apply_done,           [FACT_FAILED] = apply_failed,
+    [FACT_ASIDE] = apply_aside,   [FACT_FORGOTTEN] = apply_forgotten, [FACT_FORGIVEN] = apply_forgiven,
+    [FACT_PRUNED] = apply_pruned, [FACT_ENDED] = apply_ended,
+};
+
+int history_apply(struct history *h, uint32_t type, const char *payload, size_t n, err *e)
+{
+    json_error_t why;
+    json_t *object;
+
+    if (type >= sizeof appliers / sizeof *appliers || !appliers[type])
+        return 0;
+    object = json_loadb(payload, n, 0, &why);
+    if (!json_is_object(object))
+        err_set(e, ERR_DAMAGED, "a %s record is not a JSON object: %s", fact_name(type), why.text);
+    else
+        appliers[type](h, &(struct reader){object, e});
+    json_decref(object);
+    return e->code ? err_context(e, "%s record", fact_name(type)) : 0;
+}
+
+int history_visit(void *context, const struct ledger_record *record, err *e)
+{
+    return history_apply(context, record->type, record->payload, record->n, e);
+}
+
+void history_free(struct history *h)
+{
+    for (int i = 0; i < h->stages_count; i++) {
+        drop_result(&h->stages[i]);
+        free(h->stages[i].text);
+    }
+    for (int i = 0; i < h->pruned_count; i++)
+        free(h->pruned[i].why);
+    free(h->stages);
+    free(h->attempts);
+    free(h->pruned);
+    free(h->index);
+    *h = (struct history){0};
+}

@@ -1,0 +1,289 @@
+/* orchestrator/launch.c - see launch.h. */
+#include "orchestrator/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "orchestrator/live.h"
+#include "orchestrator/lock.h"
+
+extern char **environ;
+
+enum { MOST_ARGUMENTS = 4096, LOG_LIMIT = 1 << 20 };
+static const double STOP_SECONDS = 4.6; /* from a signal to the end, by force if need be */
+
+static volatile sig_atomic_t last_signal, interrupts; /* interrupts: how often Ctrl-C came */
+
+static void note_signal(int number)
+{
+    last_signal = number;
+    interrupts += number == SIGINT;
+}
+
+static double monotonic(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int number_in(const char *variable)
+{
+    const char *text = getenv(variable);
+
+    return text ? atoi(text) : 0;
+}
+
+bool launch_is_rank(void)
+{
+    if (getenv("OMPI_COMM_WORLD_SIZE"))
+        return number_in("OMPI_COMM_WORLD_SIZE") > 1;
+    if (getenv("PMIX_RANK") || getenv("PMI_RANK"))
+        return number_in("SLURM_STEP_NUM_TASKS") > 1 || number_in("PMI_SIZE") > 1;
+    return false;
+}
+
+int launch_default_workers(void)
+{
+    int tasks = number_in("SLURM_NTASKS");
+    cpu_set_t mine;
+
+    if (tasks > 0)
+        return tasks;
+    return sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
+}
+
+int launch_check(err *e)
+{
+    const char *path = getenv("PATH");
+    char *copy = strdup(path ? path : "/usr/bin:/bin"), *rest = copy, *folder;
+    bool found = false;
+
+    while (copy && (folder = strsep(&rest, ":")) && !found) {
+        char file[4096];
+
+        snprintf(file, sizeof file, "%s/mpirun", folder);
+        found = !access(file, X_OK);
+    }
+    free(copy);
+    return found
+               ? 0
+               : err_set(
+                     e, ERR_MISSING,
+                     "there is no mpirun; install Open MPI (as root: apt-get install openmpi-bin), or load its module");
+}
+
+/* This program's file. */
+static int own_path(char *path, size_t size, err *e)
+{
+    ssize_t n = readlink("/proc/self/exe", path, size - 1);
+
+    if (n < 0 || (size_t)n >= size - 1)
+        return err_errno(e, "/proc/self/exe");
+    path[n] = 0;
+    return 0;
+}
+
+/* mpirun's own words, and those of ranks that died early, go to a log, which begins anew when it has grown long. */
+static int open_log(const struct folder *f)
+{
+    char path[FOLDER_PATH + 32];
+    struct stat st;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/mpirun.log", f->log);
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd >= 0 && !fstat(fd, &st) && st.st_size > LOG_LIMIT && ftruncate(fd, 0))
+        errno = 0; /* it stays long */
+    return fd;
+}
+
+/* What keeps the other ranks alive when one dies; ranks share cores with rank 0, which is idle; and no reading from another
+ * process's memory, which ends a rank when that process is gone. */
+static const char *const mpirun_words[] = {
+    "mpirun",
+    "--mca",
+    "orte_enable_recovery",
+    "1",
+    "--mca",
+    "orte_abort_on_non_zero_status",
+    "0",
+    "--mca",
+    "btl_vader_single_copy_mechanism",
+    "none",
+    "--bind-to",
+    "none",
+    "--oversubscribe",
+    "-n",
+};
+
+static int fill_arguments(const struct launch_options *o, char *program, char *count, const char **argv, err *e)
+{
+    const int words = sizeof mpirun_words / sizeof *mpirun_words;
+    int n = 0;
+
+    for (int i = 0; i < words - 1; i++)
+        argv[n++] = mpirun_words[i];
+    if (geteuid() == 0)
+        argv[n++] = "--allow-run-as-root";
+    argv[n++] = mpirun_words[words - 1];
+    argv[n++] = count;
+    argv[n++] = program;
+    for (int i = 0; o->arguments[i]; i++) {
+        if (n >= MOST_ARGUMENTS - 1)
+            return err_set(e, ERR_USAGE, "more than %d arguments", MOST_ARGUMENTS);
+        argv[n++] = o->arguments[i];
+    }
+    argv[n] = NULL;
+    return 0;
+}
+
+static int start_job(const struct launch_options *o, pid_t *job, err *e)
+{
+    const char *argv[MOST_ARGUMENTS];
+    char program[4096], count[16];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    int log, status;
+
+    snprintf(count, sizeof count, "%d", 1 + o->workers);
+    if (own_path(program, sizeof program, e) || fill_arguments(o, program, count, argv, e))
+        return e->code;
+    log = open_log(o->folder);
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (log >= 0) {
+        posix_spawn_file_actions_adddup2(&actions, log, 1);
+        posix_spawn_file_actions_adddup2(&actions, log, 2);
+    }
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setpgroup(&attributes, 0); /* the terminal's Ctrl-C is for us alone */
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    status = posix_spawnp(job, argv[0], &actions, &attributes, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (log >= 0)
+        close(log);
+    if (status) {
+        errno = status;
+        err_errno(e, "mpirun cannot be started");
+    }
+    return e->code;
+}
+
+static void listen_to_signals(void)
+{
+    const int signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
+    struct sigaction act = {.sa_handler = note_signal};
+
+    last_signal = interrupts = 0;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &act, NULL);
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){0, 40000000}, NULL);
+}
+
+/* Show what rank 0 wrote last, if it wrote something since this job began; returns how long ago that was, 0 if nothing. */
+static double show_live(const struct folder *f, double since, struct live_view *view)
+{
+    double age = 0;
+    struct live l;
+    err e = {0};
+
+    if (!live_read(f->live, &l, &e) && l.now > since) {
+        live_show(view, &l);
+        age = (double)time(NULL) - l.now;
+    }
+    live_free(&l);
+    return age;
+}
+
+/* mpirun, and rank 0, which may not notice that mpirun is gone; the workers see that rank 0 is gone. */
+static void end_by_force(const struct folder *f, pid_t job)
+{
+    int rank_0 = lock_holder_here(f->root);
+
+    kill(-job, SIGKILL);
+    if (rank_0 > 1)
+        kill(rank_0, SIGKILL);
+}
+
+/* A signal came: ask the job to stop, again and again in case it was just starting, then by force. */
+static void press(const struct folder *f, pid_t job, double asked, double *pressed)
+{
+    double t = monotonic();
+    err e = {0};
+
+    if (t - *pressed > 0.5) {
+        *pressed = t;
+        folder_ask_stop(f, "a signal to sluice run", &e);
+    }
+    if (t - asked > STOP_SECONDS || e.code || interrupts > 1)
+        end_by_force(f, job);
+}
+
+int launch_run(const struct launch_options *o, bool *stopped, err *e)
+{
+    struct live_view view = live_view_start();
+    double since = (double)time(NULL), asked = 0, pressed = 0;
+    pid_t job;
+
+    *stopped = false;
+    listen_to_signals();
+    if (start_job(o, &job, e))
+        return e->code;
+    while (waitpid(job, NULL, WNOHANG) == 0) {
+        if (last_signal && !asked) {
+            asked = monotonic();
+            live_view_end(&view);
+            fprintf(stderr, "sluice run: %s: saving and stopping ...\n", strsignal((int)last_signal));
+        }
+        if (asked)
+            press(o->folder, job, asked, &pressed);
+        else if (show_live(o->folder, since, &view) > o->silence)
+            end_by_force(o->folder, job);
+        nap();
+    }
+    if (!asked)
+        show_live(o->folder, since, &view);
+    live_view_end(&view);
+    end_by_force(o->folder, job); /* whatever is left of it */
+    folder_clear_stop(o->folder);
+    *stopped = last_signal != 0;
+    return 0;
+}
+
+int launch_command(const char *const *arguments)
+{
+    char program[4096];
+    int status;
+    pid_t child;
+    err e = {0};
+
+    fflush(stdout);
+    if (own_path(program, sizeof program, &e) ||
+        posix_spawn(&child, program, NULL, NULL, (char *const *)arguments, environ))
+        return -1;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

@@ -1,0 +1,184 @@
+/* orchestrator/run_rank.c - the part of a run inside the MPI job; see run.h. */
+#include <mpi.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "orchestrator/launch.h"
+#include "orchestrator/leader.h"
+#include "orchestrator/lock.h"
+#include "orchestrator/results.h"
+#include "orchestrator/run.h"
+#include "orchestrator/study.h"
+#include "version/version.h"
+#include "worker/math.h"
+#include "worker/rank.h"
+
+enum { FINALIZE_SECONDS = 3 };
+
+/* What rank 0's callbacks need. */
+struct session {
+    struct study study;
+    struct folder_lock lock;
+    struct results_origin origin;
+    char mpi[256];
+};
+
+static int make_results(void *context, const struct history *h, const struct standing *s, err *e)
+{
+    struct session *session = context;
+
+    return results_make(&session->study.plan, &session->study.folder, h, s, &session->origin, e);
+}
+
+static void sign_of_life(void *context)
+{
+    struct session *session = context;
+
+    lock_beat(&session->lock);
+}
+
+/* The first line of what the MPI library says about itself. */
+static void name_mpi(char *text, size_t size)
+{
+    char whole[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int n;
+
+    MPI_Get_library_version(whole, &n);
+    whole[strcspn(whole, ",\n")] = 0;
+    snprintf(text, size, "%s", whole);
+}
+
+static int lead(const struct run_options *o, struct session *session, struct leader_end *end, err *e)
+{
+    struct study *s = &session->study;
+    struct leader_options leader = {.plan = &s->plan,
+                                    .folder = &s->folder,
+                                    .patience = o->patience,
+                                    .show = !o->outcome,
+                                    .version = SLUICE_VERSION,
+                                    .results = make_results,
+                                    .context = session,
+                                    .beat = sign_of_life};
+    bool changed;
+
+    session->lock.fd = -1;
+    name_mpi(session->mpi, sizeof session->mpi);
+    session->origin =
+        (struct results_origin){SLUICE_VERSION, SLUICE_COMMIT, SLUICE_COMPILER, math_library(), session->mpi};
+    if (!study_from_sweep(o->sweep, o->overrides, o->overrides_count, o->out, s, e) && !folder_make(&s->folder, e) &&
+        !lock_take(s->folder.root, &session->lock, e)) {
+        folder_clear_stop(&s->folder);
+        folder_sweep_up(&s->folder);
+        folder_freeze(&s->folder, &s->sweep, o->sweep, &changed, e);
+    }
+    leader.threads = o->threads ? o->threads : (int)s->sweep.setting[SETTING_RESOURCES_THREADS_PER_RANK].number;
+    if (e->code)
+        leader_dismiss(MPI_COMM_WORLD);
+    else
+        leader_run(MPI_COMM_WORLD, &leader, end, e);
+    return e->code;
+}
+
+static void write_outcome(const struct run_options *o, const struct leader_end *end, const err *e)
+{
+    FILE *out = o->outcome ? fopen(o->outcome, "we") : NULL;
+
+    if (!out)
+        return;
+    fprintf(out, "%s %d\n%s\n", err_name(e->code), end->no_workers, e->text);
+    fclose(out);
+}
+
+static int run_as_leader(const struct run_options *o, bool *abrupt)
+{
+    struct session session = {0};
+    struct leader_end end = {0};
+    err e = {0};
+
+    lead(o, &session, &end, &e);
+    write_outcome(o, &end, &e);
+    if (!o->outcome && e.code)
+        fprintf(stderr, "sluice run: %s\n", e.text);
+    if (!o->outcome && (!e.code || e.code == ERR_WORKER || e.code == ERR_INTERRUPTED))
+        printf("results: %s\n", session.study.folder.results);
+    lock_release(&session.lock);
+    study_close(&session.study);
+    *abrupt = end.abrupt;
+    return err_exit_status(e.code);
+}
+
+/* Cores for each worker of this host. */
+static int fair_threads(MPI_Comm here)
+{
+    int ranks, rank, world_rank, leaders, leader_here;
+    cpu_set_t mine;
+    int cores = sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
+
+    MPI_Comm_size(here, &ranks);
+    MPI_Comm_rank(here, &rank);
+    MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
+    leader_here = world_rank == 0;
+    MPI_Allreduce(&leader_here, &leaders, 1, MPI_INT, MPI_SUM, here);
+    ranks -= leaders; /* rank 0 needs next to nothing */
+    return ranks > 0 && cores > ranks ? cores / ranks : 1;
+}
+
+static int run_as_worker(const struct run_options *o, int threads, bool *abrupt)
+{
+    static const char *const child[] = {"/proc/self/exe", "trainer", NULL};
+    struct rank_options options = {.child = child, .threads = threads, .patience = o->patience};
+    struct folder folder;
+    struct sweep sweep = {0};
+    err e = {0};
+
+    signal(SIGINT, SIG_IGN); /* rank 0 decides when to stop */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    if (!o->out)
+        sweep_load(o->sweep, o->overrides, o->overrides_count, &sweep, &e); /* for its name */
+    if (!e.code)
+        folder_name(o->out, o->out ? "" : sweep.setting[SETTING_NAME].text, &folder, &e);
+    sweep_free(&sweep);
+    options.log_folder = e.code ? "/nonexistent" : folder.log; /* rank 0 meets the same error, and tells it */
+    e = (err){0};
+    rank_serve(MPI_COMM_WORLD, &options, abrupt, &e);
+    return 0;
+}
+
+static void leave_now(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
+int run_rank(const struct run_options *o)
+{
+    int rank, size, status, threads;
+    bool abrupt = false;
+    MPI_Comm here;
+
+    /* Reading from the memory of a process that has died would end this one. */
+    setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
+    MPI_Init(NULL, NULL);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
+    threads = fair_threads(here);
+    MPI_Comm_free(&here);
+    status = rank ? run_as_worker(o, threads, &abrupt) : run_as_leader(o, &abrupt);
+    fflush(stdout);
+    if (abrupt)
+        _exit(o->outcome ? 0 : status);
+    signal(SIGALRM, leave_now); /* a rank that died meanwhile must not hold us */
+    alarm(FINALIZE_SECONDS);
+    MPI_Finalize();
+    alarm(0);
+    return o->outcome ? 0 : status;
+}

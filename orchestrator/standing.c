@@ -1,0 +1,96 @@
+/* orchestrator/standing.c - see standing.h. */
+#include "orchestrator/standing.h"
+
+#include <stdlib.h>
+
+const char *trial_status_word(enum trial_status s)
+{
+    static const char *const words[] = {
+#define X(id, word, meaning) word,
+        TRIAL_STATUSES(X)
+#undef X
+    };
+
+    return words[s];
+}
+
+/* For each stage: is it finished, and which stage set aside stands in its way (itself, or one that it needs; -1: none).
+ */
+static void judge_stages(const struct plan *plan, const struct history *h, struct standing *s, int *obstacle)
+{
+    for (int i = 0; i < plan->stages_count; i++) {
+        const struct history_stage *known = history_find(h, &plan->key[i]);
+
+        s->finished[i] = known && known->finished;
+        obstacle[i] = known && known->aside && !s->finished[i] ? i : -1;
+        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && obstacle[i] < 0 && !s->finished[i]; j++)
+            obstacle[i] = obstacle[plan->needs[j]];
+        s->blocked += obstacle[i] >= 0 && obstacle[i] != i;
+    }
+}
+
+static void judge_trials(const struct plan *plan, const struct history *h, struct standing *s, const int *obstacle)
+{
+    for (int t = 0; t < plan->trials_count; t++) {
+        int last = plan->trials[t].stage;
+
+        s->culprit[t] = -1;
+        if (s->finished[last])
+            s->trial[t] = TRIAL_DONE;
+        else if (history_find_pruned(h, &plan->key[last]))
+            s->trial[t] = TRIAL_PRUNED;
+        else if (obstacle[last] >= 0) {
+            s->trial[t] = TRIAL_FAILED;
+            s->culprit[t] = obstacle[last];
+        } else {
+            s->trial[t] = TRIAL_WAITING;
+            s->needed[last] = true;
+        }
+        s->counts[s->trial[t]]++;
+    }
+    for (int i = plan->stages_count - 1; i >= 0; i--)
+        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && s->needed[i]; j++)
+            s->needed[plan->needs[j]] = true;
+}
+
+int standing_make(const struct plan *plan, const struct history *h, struct standing *out, err *e)
+{
+    size_t trials = (size_t)plan->trials_count + 1, stages = (size_t)plan->stages_count + 1;
+    int *obstacle = malloc(stages * sizeof *obstacle);
+
+    *out = (struct standing){0};
+    out->trial = calloc(trials, sizeof *out->trial);
+    out->culprit = calloc(trials, sizeof *out->culprit);
+    out->finished = calloc(stages, sizeof *out->finished);
+    out->needed = calloc(stages, sizeof *out->needed);
+    if (!obstacle || !out->trial || !out->culprit || !out->finished || !out->needed) {
+        standing_free(out);
+        err_set(e, ERR_NOMEM, "no memory for %d trials", plan->trials_count);
+    } else {
+        judge_stages(plan, h, out, obstacle);
+        judge_trials(plan, h, out, obstacle);
+    }
+    free(obstacle);
+    return e->code;
+}
+
+void standing_free(struct standing *s)
+{
+    free(s->trial);
+    free(s->culprit);
+    free(s->finished);
+    free(s->needed);
+    *s = (struct standing){0};
+}
+
+int standing_verdict(const struct standing *s, const struct plan *plan, err *e)
+{
+    int over = s->counts[TRIAL_DONE] + s->counts[TRIAL_PRUNED];
+
+    if (s->counts[TRIAL_WAITING] + s->counts[TRIAL_RUNNING])
+        return err_set(e, ERR_INTERRUPTED, "%d of %d trials are done", over, plan->trials_count);
+    if (s->counts[TRIAL_FAILED])
+        return err_set(e, ERR_WORKER, "%d of %d trials are done, %d failed", over, plan->trials_count,
+                       s->counts[TRIAL_FAILED]);
+    return 0;
+}
