@@ -115,10 +115,10 @@ static int open_either(const char *path, bool zipped, size_t *stored, gzFile *ou
 
 int idx_read(const char *path, int rank, size_t limit, struct idx *out, err *e)
 {
-    size_t length = strlen(path), stored, bytes = 0;
+    size_t length = strlen(path), stored = 0, bytes = 0;
     bool zipped = length > 3 && !strcmp(path + length - 3, ".gz");
     int status;
-    gzFile f;
+    gzFile f = NULL;
 
     *out = (struct idx){0};
     if (rank < 1 || rank > IDX_MAX_RANK)
