@@ -279,8 +279,14 @@ static void expect_nan(const struct kernels *k, const char *what, const float *x
 static void nan_spreads(void **state)
 {
     enum { R = 3, D = 37, L = 5, N = R * D, AT = D + 20, IN_PREFIX = D + 2 };
-    const struct adam_step step = {
-        .rate = 0.01f, .root_correction = 1, .beta1 = 0.9f, .beta2 = 0.999f, .fresh1 = 0.1f, .fresh2 = 0.001f, .epsilon = 1e-8f, .gradient_scale = 1};
+    const struct adam_step step = {.rate = 0.01f,
+                                   .root_correction = 1,
+                                   .beta1 = 0.9f,
+                                   .beta2 = 0.999f,
+                                   .fresh1 = 0.1f,
+                                   .fresh2 = 0.001f,
+                                   .epsilon = 1e-8f,
+                                   .gradient_scale = 1};
     const struct kernels *k;
     float x[N], one[N], out[N], xhat[N], rstd[R], raw[R * L];
 
