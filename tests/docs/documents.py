@@ -2,9 +2,8 @@
 
 
 def documents(source):
-    """Every one but those in build/ and runs/, which are not the project's."""
-    def ours(file):
-        parts = file.relative_to(source).parts
-        return not any(part in ("build", "runs", ".git") or part.startswith("build-") for part in parts)
-
-    return sorted(filter(ours, source.rglob("*.md")))
+    """Sorted paths; whatever lies in build/ and runs/ is not the project's."""
+    patterns = ["*.md", "*/README.md", "*/*/README.md", "docs/**/*.md"]
+    generated = ("build", "runs", ".git")
+    return sorted({file for pattern in patterns for file in source.glob(pattern)
+                   if not file.relative_to(source).parts[0].startswith(generated)})
