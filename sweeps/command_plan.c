@@ -66,15 +66,17 @@ static double wall_seconds(const struct plan *plan, const struct arguments *a)
     return (share > plan->critical ? share : plan->critical) / speed;
 }
 
-/* "12 s", "3.4 min", "5.6 h": whichever reads best. */
+/* "12 s", "34 min", "5.6 h", "78 days": whichever reads best. */
 static const char *duration(double seconds, char text[32])
 {
     if (seconds < 100)
         snprintf(text, 32, "%.2g s", seconds);
     else if (seconds < 6000)
         snprintf(text, 32, "%.0f min", seconds / 60);
+    else if (seconds < 360000)
+        snprintf(text, 32, "%.1f h", seconds / 3600);
     else
-        snprintf(text, 32, "%.4g h", seconds / 3600);
+        snprintf(text, 32, "%.0f days", seconds / 86400);
     return text;
 }
 
@@ -143,8 +145,9 @@ static void print_text(const struct plan *plan, const struct arguments *a)
 
     printf("%s%s%s\n", s->setting[SETTING_NAME].text, s->setting[SETTING_DESCRIPTION].text[0] ? ": " : "",
            s->setting[SETTING_DESCRIPTION].text);
-    printf("%d trials, from %lld combinations: %lld excluded, %lld duplicates folded\n", plan->trials_count,
-           (long long)plan->points, (long long)plan->excluded, (long long)plan->folded);
+    printf("%d trial%s, from %lld combination%s: %lld excluded, %lld folded as duplicates\n", plan->trials_count,
+           plan->trials_count == 1 ? "" : "s", (long long)plan->points, plan->points == 1 ? "" : "s",
+           (long long)plan->excluded, (long long)plan->folded);
     print_stages(plan, a);
     print_estimate(plan, a);
     if (a->trials)

@@ -58,9 +58,10 @@ struct sweep_rule {
     struct sweep_assignment *assignments;
 };
 
-#define PUBLISHED_NUMBERS(N) N(faa) N(faa_sd) N(caa) N(caa_sd) N(ffm) N(ffm_sd)
+#define PUBLISHED_NUMBERS(N) N(faa) N(faa_sd) N(caa) N(caa_sd) N(ffm) N(ffm_sd) N(seeds)
 
-/* A published result: which trials it speaks of, and its numbers in percent; NaN where there is none. */
+/* A published result: which trials it speaks of, its numbers in percent and how many seeds they are of; NaN where there is
+ * none. */
 struct sweep_published {
     struct sweep_rule which; /* conditions only */
     const char *label;
