@@ -281,7 +281,8 @@ int command_report(int argc, char **argv)
             usage(stdout);
             return 0;
         default:
-            fprintf(stderr, "sluice report: '%s' is no option, or lacks its value; see sluice report --help\n", argv[optind - 1]);
+            fprintf(stderr, "sluice report: '%s' is no option, or lacks its value; see sluice report --help\n",
+                    argv[optind - 1]);
             return err_exit_status(ERR_USAGE);
         }
     }

@@ -2,7 +2,7 @@
 #ifndef ANALYSIS_COMMANDS_H
 #define ANALYSIS_COMMANDS_H
 
-#define ANALYSIS_COMMANDS(C)
+#define ANALYSIS_COMMANDS(C) C("report", command_report, "ablation tables, statistics and pictures of a sweep")
 
 #define C(name, function, summary) int function(int argc, char **argv);
 ANALYSIS_COMMANDS(C)

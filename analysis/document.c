@@ -90,7 +90,7 @@ static void clean(char *text)
         int n = utf8_length(s);
         if (!n)
             *s = '?';
-        else if ((*s < ' ' && *s != '\n') || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
+        else if (*s < ' ' || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
             memset(s, ' ', (size_t)n); /* C0, DEL and C1 */
         s += n ? n : 1;
     }

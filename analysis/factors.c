@@ -404,6 +404,19 @@ static size_t run_of_others(const struct others_order *o, const int *groups, siz
     return end;
 }
 
+/* Do groups[0..n), which share their other options, differ in both options? */
+static bool varies_both(const struct others_order *o, const int *groups, size_t n)
+{
+    const struct group *g = o->a->groups;
+    bool i = false, j = false;
+
+    for (size_t k = 1; k < n; k++) {
+        i |= g[groups[k]].level[o->i] != g[groups[0]].level[o->i];
+        j |= g[groups[k]].level[o->j] != g[groups[0]].level[o->j];
+    }
+    return i && j;
+}
+
 /* Do groups[0..n) have a group in each of the cells of best[0..size)? */
 static bool covers(const struct others_order *o, const int *groups, size_t n, const int *best, size_t size)
 {
@@ -453,14 +466,14 @@ int ablation_means(const struct ablation *a, int i, int j, struct estimate *out,
         qsort_r(groups, n, sizeof *groups, groups_by_others, &order);
         for (size_t at = 0, run; at < n; at += run) {
             run = run_of_others(&order, groups + at, n - at);
-            if (run > size) {
+            if (run > size && varies_both(&order, groups + at, run)) {
                 size = run;
                 best = groups + at;
             }
         }
         for (size_t at = 0, run; at < n; at += run) {
             run = run_of_others(&order, groups + at, n - at);
-            bool use = covers(&order, groups + at, run, best, size);
+            bool use = size > 0 && covers(&order, groups + at, run, best, size);
             for (size_t k = 0; k < run; k++)
                 chosen[groups[at + k]] = use;
         }

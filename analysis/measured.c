@@ -1,6 +1,8 @@
 /* analysis/measured.c - see measured.h. */
 #include "analysis/measured.h"
 
+#include "io/store.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +47,8 @@ static bool same_option(const char *a, const char *b)
 int measured_factor(const struct measured *m, const char *name)
 {
     for (int f = 0; f < m->factors_count; f++)
-        if (same_option(m->factors[f].name, name))
+        if (same_option(m->factors[f].name, name) ||
+            (!strcmp(name, "dataset") && !strcmp(m->factors[f].name, "dataset.name")))
             return f;
     return -1;
 }
@@ -79,8 +82,10 @@ void measured_free(struct measured *m)
         free(m->metric[k]);
     free_texts(m->seeds, (size_t)m->seeds_count);
     free_texts(m->cause, m->trials);
+    if (m->store)
+        results_free(m->store);
     void *blocks[] = {m->name,    m->facts,       m->number, m->seed,       m->status, m->attempts,
-                      m->factors, m->evaluations, m->after,  m->forgetting, m->tries,  m->stages};
+                      m->factors, m->evaluations, m->after,  m->forgetting, m->store};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         free(blocks[i]);
     memset(m, 0, sizeof *m);

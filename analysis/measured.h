@@ -64,6 +64,8 @@ struct factor {
     bool numbers;  /* every level is a number */
 };
 
+struct results;
+
 struct fact {
     char *name, *text;
 };
@@ -95,10 +97,10 @@ struct measured {
     struct evaluation *evaluations;
     double *after;      /* (trials, tasks) A_t, NaN where not evaluated */
     double *forgetting; /* (trials, tasks) F_k, NaN for the last task and unfinished trials */
-    size_t attempts_count;
-    struct attempt_row *tries; /* /attempts */
-    size_t stages_count;
-    struct stage_row *stages; /* /stages */
+    size_t attempts_count, stages_count;
+    const struct attempt_row *tries; /* /attempts */
+    const struct stage_row *stages;  /* /stages */
+    struct results *store;           /* what these two are borrowed from */
 };
 
 /* Read the results of a sweep: its output folder, or a results.h5 by itself.  ERR_MISSING if there is none yet,
@@ -111,7 +113,8 @@ const char *measured_fact(const struct measured *m, const char *name);
 /* Frees what it owns, not the struct; a zeroed struct is fine. */
 void measured_free(struct measured *m);
 
-/* Index of the factor of that name; "gate_activation" finds "gate.activation".  -1 if there is none. */
+/* Index of the factor of that name; "gate_activation" finds "gate.activation", "dataset" finds "dataset.name".  -1 if there is
+ * none. */
 int measured_factor(const struct measured *m, const char *name);
 
 #endif

@@ -20,6 +20,7 @@ struct effects {
     int count;
     size_t first[PANELS]; /* in a->effects */
     int levels[PANELS];
+    const char *name[PANELS], *level_name[PANELS][LEVELS];
     const char *unit;
     struct axis y[PANELS];
 };
@@ -34,16 +35,16 @@ static void draw_panel(struct canvas *c, const struct effects *k, int panel)
 
     y.from += y0;
     y.to += y0;
-    draw_text_in(c, x0 + LEFT, y0 + 18, RIGHT - LEFT, &plot_title, f->name);
+    draw_text_in(c, x0 + LEFT, y0 + 18, RIGHT - LEFT, &plot_title, k->name[panel]);
     draw_scale(c, &y, x0 + LEFT, x0 + RIGHT, panel % 2 ? NULL : k->unit);
     draw_line(c, x0 + LEFT, axis_at(&y, 0), x0 + RIGHT, axis_at(&y, 0), &(struct style){.ink = INK_MUTED, .width = 1});
     for (int i = 0; i < k->levels[panel]; i++) {
         const struct estimate *v = &effects[i].effect;
         double x = x0 + LEFT + room * (i + 0.5), at = axis_at(&y, v->mean);
-        draw_text_in(c, x, y0 + BOTTOM + 18, room - 4, &plot_label_middle, f->levels[effects[i].level]);
+        draw_text_in(c, x, y0 + BOTTOM + 18, room - 4, &plot_label_middle, k->level_name[panel][i]);
         if (!v->count)
             continue;
-        draw_hint(c, f->levels[effects[i].level]);
+        draw_hint(c, k->level_name[panel][i]);
         if (isfinite(v->low))
             draw_line(c, x, axis_at(&y, fmax(v->low, y.low)), x, axis_at(&y, fmin(v->high, y.high)),
                       &(struct style){.ink = INK_SERIES, .width = 2});
@@ -100,12 +101,14 @@ int plot_effects(struct document *d, const struct ablation *a, err *e)
         k->first[k->count] = i;
         k->y[k->count] = panel_scale(a->effects + i, next - i);
         k->levels[k->count++] = (int)(next - i);
-        for (size_t j = i; j < next; j++)
-            if (a->effects[j].effect.count) {
-                const struct factor *f = &a->m->factors[a->by[a->effects[j].factor]];
-                text = document_text(d, "%s %s=%s: %+.2f.", text, f->name, f->levels[a->effects[j].level],
-                                     a->effects[j].effect.mean);
-            }
+        const struct factor *f = &a->m->factors[a->by[a->effects[i].factor]];
+        k->name[k->count - 1] = document_text(d, "%s", f->name);
+        for (size_t j = i; j < next; j++) {
+            const char *level = document_text(d, "%s", f->levels[a->effects[j].level]);
+            k->level_name[k->count - 1][j - i] = level;
+            if (a->effects[j].effect.count)
+                text = document_text(d, "%s %s=%s: %+.2f.", text, f->name, level, a->effects[j].effect.mean);
+        }
     }
     if (!k->count)
         return 0;

@@ -365,6 +365,11 @@ static void compose_means(struct report *r, int i, int j)
 
     if (!means || ablation_means(a, i, j, means, r->e))
         return;
+    size_t cells = (size_t)(rows->levels_count * across->levels_count), measured = 0;
+    for (size_t c = 0; c < cells; c++)
+        measured += means[c].count > 0;
+    if (!measured)
+        return;
     for (int y = 0; y < across->levels_count; y++)
         columns[1 + y] =
             (struct report_column){COLUMN_SPREAD, document_text(r->d, "%s=%s", across->name, across->levels[y]),
@@ -646,7 +651,7 @@ static void compose_provenance(struct report *r)
     document_heading(r->d, "Where this comes from");
     struct report_table *t = document_table(r->d, "provenance", "Provenance", "", columns, 2);
     for (size_t i = 0; i < r->m->facts_count; i++)
-        if (strlen(r->m->facts[i].text) <= FACT_LENGTH) {
+        if (strlen(r->m->facts[i].text) <= FACT_LENGTH && strcmp(r->m->facts[i].name, "sweep_yaml")) {
             put_text(r->d, t, "%s", r->m->facts[i].name);
             put_text(r->d, t, "%s", r->m->facts[i].text);
         }

@@ -47,19 +47,14 @@ static const char *shown(const struct report_column *column, const struct report
     return cell_to_text(column, cell, "±", buffer);
 }
 
-static void write_cell(FILE *out, bool first, bool right, size_t width, const char *text, bool best)
+/* `owed` is the number of blanks that stand before the next text of the line; a line does not end with blanks. */
+static void write_cell(FILE *out, size_t *owed, bool right, size_t width, const char *text, bool best)
 {
     size_t pad = width - text_width(text) - best;
 
-    if (!first)
-        fputs("  ", out);
-    if (right)
-        repeat(out, " ", pad);
-    fputs(text, out);
-    if (best)
-        putc('*', out);
-    if (!right)
-        repeat(out, " ", pad);
+    repeat(out, " ", *owed + (right ? pad : 0));
+    fprintf(out, "%s%s", text, best ? "*" : "");
+    *owed = 2 + (right ? 0 : pad);
 }
 
 static size_t column_width(const struct report_table *t, int c, bool *starred)
@@ -95,8 +90,10 @@ static int write_table(FILE *out, const struct report_table *t, err *e)
         width[c] = column_width(t, c, &starred[c]);
         any |= starred[c];
     }
+    size_t owed = 0;
     for (int c = 0; c < t->columns_count; c++)
-        write_cell(out, !c, t->columns[c].kind != COLUMN_TEXT, width[c], column_title(&t->columns[c], buffer), false);
+        write_cell(out, &owed, t->columns[c].kind != COLUMN_TEXT, width[c], column_title(&t->columns[c], buffer),
+                   false);
     putc('\n', out);
     for (int c = 0; c < t->columns_count; c++) {
         fputs(c ? "  " : "", out);
@@ -104,14 +101,14 @@ static int write_table(FILE *out, const struct report_table *t, err *e)
     }
     putc('\n', out);
     for (size_t r = 0; r < rows; r++) {
+        owed = 0;
         for (int c = 0; c < t->columns_count; c++) {
             const struct report_cell *cell = table_cell(t, r, c);
             bool right = t->columns[c].kind != COLUMN_TEXT;
             /* A star's place stays free in the column's other rows, so that digits stand below digits. */
-            write_cell(out, !c, right, width[c] - (right && starred[c] && !cell->best),
+            write_cell(out, &owed, right, width[c] - (right && starred[c] && !cell->best),
                        shown(&t->columns[c], cell, buffer), cell->best);
-            if (right && starred[c] && !cell->best)
-                putc(' ', out);
+            owed += right && starred[c] && !cell->best;
         }
         putc('\n', out);
     }

@@ -189,11 +189,13 @@ static void means_leave_out_lone_settings(void **state)
     static const struct small_trial list[] = {
         {.value = {"tanh", "5", "norga"}, .seed = 0, .status = STATUS_done, .faa = 70, .caa = NAN, .ffm = NAN},
         {.value = {"tanh", "10", "norga"}, .seed = 0, .status = STATUS_done, .faa = 72, .caa = NAN, .ffm = NAN},
+        {.value = {"gelu", "5", "norga"}, .seed = 0, .status = STATUS_done, .faa = 71, .caa = NAN, .ffm = NAN},
+        {.value = {"gelu", "10", "norga"}, .seed = 0, .status = STATUS_done, .faa = 75, .caa = NAN, .ffm = NAN},
         {.value = {"tanh", "5", "joint"}, .seed = 0, .status = STATUS_done, .faa = 90, .caa = NAN, .ffm = NAN},
     };
     struct measured m;
     struct ablation a;
-    struct estimate means[2];
+    struct estimate means[4];
     err e = {0};
 
     (void)state;
@@ -202,6 +204,7 @@ static void means_leave_out_lone_settings(void **state)
     assert_int_equal(ablation_means(&a, 0, 1, means, &e), 0);
     assert_near(means[0].mean, 70); /* not 80: joint was not run with length 10 */
     assert_near(means[1].mean, 72);
+    assert_near(means[3].mean, 75);
     ablation_free(&a);
     measured_free(&m);
 }
