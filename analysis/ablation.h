@@ -7,10 +7,10 @@
  * Comparisons pair two groups on the seeds that both have.
  *
  * Sources: statistics.h, and
- *   Yates, "The analysis of multiple classifications with unequal numbers in the different classes", JASA 29 (1934):
- * sums of squares of an unbalanced table by differences between fitted models (called type II since SAS). Goodnight, "A
- * tutorial on the SWEEP operator", Amer. Statist. 33 (1979): the fits, also where terms are confounded. Frisch and
- * Waugh, Econometrica 1 (1933): seeds as blocks, removed by subtracting each seed's mean. */
+ *   Yates, "The analysis of multiple classifications with unequal numbers in the different classes", JASA 29 (1934): sums
+ *     of squares of an unbalanced table by differences between fitted models (called type II since SAS).
+ *   Goodnight, "A tutorial on the SWEEP operator", Amer. Statist. 33 (1979): the fits, also where terms are confounded.
+ *   Frisch and Waugh, Econometrica 1 (1933): seeds as blocks, removed by subtracting each seed's mean. */
 #ifndef ANALYSIS_ABLATION_H
 #define ANALYSIS_ABLATION_H
 

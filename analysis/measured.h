@@ -1,11 +1,13 @@
 /* analysis/measured.h - what a sweep measured, in the form that statistics need: options as numbered levels, metrics as
  * columns of numbers, accuracy matrices as curves.
  *
- * Definitions, with a[t][k] the accuracy (%) on task k after learning task t, 0 <= k <= t < T (HiDe-Prompt, NeurIPS
- * 2023, appendix; NoRGa, NeurIPS 2024, section 6): average accuracy after task t   A_t = mean over k <= t of a[t][k]
- * FAA = A_(T-1)      CAA = mean over t of A_t forgetting of task k            F_k = max over t of a[t][k] - a[T-1][k]
- * (never negative)  FFM = mean over k < T-1 of F_k FAA, CAA and FFM are taken from the store; A_t and F_k are computed
- * here from its accuracy table. */
+ * Definitions, with a[t][k] the accuracy (%) on task k after learning task t, 0 <= k <= t < T (HiDe-Prompt, NeurIPS 2023,
+ * appendix; NoRGa, NeurIPS 2024, section 6):
+ *   average accuracy after task t   A_t = mean over k <= t of a[t][k]
+ *                                   FAA = A_(T-1)      CAA = mean over t of A_t
+ *   forgetting of task k            F_k = max over t of a[t][k] - a[T-1][k]  (never negative)
+ *                                   FFM = mean over k < T-1 of F_k
+ * FAA, CAA and FFM are taken from the store; A_t and F_k are computed here from its accuracy table. */
 #ifndef ANALYSIS_MEASURED_H
 #define ANALYSIS_MEASURED_H
 

@@ -1,8 +1,9 @@
 /* analysis/published.h - numbers published elsewhere, from the `published` section of a sweep file, to stand beside
  * measured ones:
  *
- *   published: {source: "NoRGa, NeurIPS 2024", rows: [{method: norga, gate.activation: [tanh, sigmoid], faa: 94.48,
- * faa_sd: 0.13}]}
+ *   published:
+ *     source: "NoRGa, NeurIPS 2024"
+ *     rows: [{method: norga, gate.activation: [tanh, sigmoid], faa: 94.48, faa_sd: 0.13}]
  *
  * A row has conditions (an option and the values that it may have), numbers (faa, caa, ffm, and their deviations _sd;
  * `seeds` if the source says how many) and a label. */

@@ -1,15 +1,15 @@
 /* sweeps/plan.h - a sweep as work: its distinct trials, their distinct stages, and who needs what.
  *
- * A trial is known by the key of its last stage; points of the sweep that come to the same key are folded into one
- * trial. Stages are numbered so that a stage needs only stages with smaller numbers; the arrays below are ready for a
- * scheduler.
+ * A trial is known by the key of its last stage; points of the sweep that come to the same key are folded into one trial.
+ * Stages are numbered so that a stage needs only stages with smaller numbers; the arrays below are ready for a scheduler.
  *
  * The key of a stage (sweeps/stage.h) hashes
  *   kind, code version, task,
  *   the options that the kind declares, without the names below,
  *   the contents of data set and backbone instead of their names,
- *   the number of tasks and the classes of tasks 0..t instead of sequence and order seed: trials whose class orders
- * agree in the first tasks share these tasks, the keys of the stages it needs.
+ *   the number of tasks and the classes of tasks 0..t instead of sequence and order seed: trials whose class orders agree
+ *     in the first tasks share these tasks,
+ *   the keys of the stages it needs.
  *
  * Costs are floating-point operations, counted from the backbone's shape, images and epochs. */
 #ifndef SWEEPS_PLAN_H

@@ -13,9 +13,9 @@
 /* S(id, key, type, default, low, high, choices, help)
  *
  * type: NAME (letters, digits, . _ -), LINE (a text without control characters), INT, CHOICE ("a|b"),
- *       AUTO (a number, or "auto", stored as 0), DURATION (45s, 90m, 2h, 1d, 12:00:00 or 1-12:00:00 in seconds, or
- * "none", stored as 0). low, high: the range of numbers, the number of characters of texts, the seconds of durations.
- */
+ *       AUTO (a number, or "auto", stored as 0),
+ *       DURATION (45s, 90m, 2h, 1d, 12:00:00 or 1-12:00:00 in seconds, or "none", stored as 0).
+ * low, high: the range of numbers, the number of characters of texts, the seconds of durations. */
 /* clang-format off */
 #define SETTINGS(S)                                                                                                     \
     S(NAME, "name", NAME, "", 0, 63, "", "names the sweep and its output folder; the file's name if left out")          \

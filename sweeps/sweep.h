@@ -5,13 +5,15 @@
  *   trial      the options of one trial, nested (prompt: {length: 5}) or dotted (prompt.length: 5)
  *   grid       option: [values]; every combination.  `0..4` is the range 0, 1, 2, 3, 4
  *   zip        maps of lists of equal length, each walked together, then multiplied with the grid
- *   random     `samples` lines of drawn values, multiplied with the rest.  A draw depends on the seed, the option and
- * the sample's number only, so a space that grows keeps what it had.  uniform, log_uniform: [low, high]; int: [low,
- * high], inclusive; choice: [values] include    extra trials: their options over those of `trial` when       {if:
- * {option: value or [values]}, set: {option: value}}, in order, for every trial exclude    trials of the product, after
- * `when`, for which all options match, are left out published  {source, rows: [{option: value, ..., faa, faa_sd, caa,
- * caa_sd, ffm, ffm_sd, label}]} defaults   other files, relative to this one, read first.  What this file says replaces
- * what they say: options, axes and settings one by one, zip, random, include, exclude, when and published as a whole
+ *   random     `samples` lines of drawn values, multiplied with the rest.  A draw depends on the seed, the option and the
+ *              sample's number only, so a space that grows keeps what it had.
+ *              uniform, log_uniform: [low, high]; int: [low, high], inclusive; choice: [values]
+ *   include    extra trials: their options over those of `trial`
+ *   when       {if: {option: value or [values]}, set: {option: value}}, in order, for every trial
+ *   exclude    trials of the product, after `when`, for which all options match, are left out
+ *   published  {source, rows: [{option: value, ..., faa, faa_sd, caa, caa_sd, ffm, ffm_sd, label}]}
+ *   defaults   other files, relative to this one, read first.  What this file says replaces what they say: options, axes
+ *              and settings one by one, zip, random, include, exclude, when and published as a whole
  *
  * On the command line KEY=VALUE pins an option (an axis of that option goes away), KEY=A,B,C or KEY=0..4 makes or
  * replaces an axis, and settings are set by their key.
