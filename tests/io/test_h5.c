@@ -563,6 +563,58 @@ static void verification_notices_changed_data(void **state)
     free(bytes);
 }
 
+/* What a reader must not follow, load or believe; made with h5py, each called x. */
+static void what_must_not_be_trusted_is_refused(void **state)
+{
+    static const struct {
+        const char *python, *says;
+    } cases[] = {
+        {"f['x'] = n.arange(6, dtype='f4').reshape(2, 3)", NULL},
+        {"f.create_dataset('x', (2, 3), 'f8', n.ones((2, 3)), chunks=(1, 3), compression=9, fletcher32=True)", NULL},
+        {"f['x'] = n.arange(6, dtype='>i2').reshape(2, 3)", NULL},
+        {"f['y'] = n.zeros((2, 3)); f['x'] = h5py.SoftLink('/y')", "no array x"},
+        {"f['x'] = h5py.ExternalLink('whole.h5', '/wave')", "no array x"},
+        {"f.create_group('x')", "no array x"},
+        {"f['x'] = 'text'", "does not hold numbers"},
+        {"f.create_dataset('x', (2, 3), h5py.vlen_dtype('f4'))", "does not hold numbers"},
+        {"f['x'] = n.zeros((2, 3), 'c8')", "does not hold numbers"},
+        {"f['x'] = h5py.Empty('f4')", "has no shape"},
+        {"f['x'] = n.zeros((1,) * 9, 'f4')", "too many dimensions"},
+        {"f['x'] = n.zeros((3, 2), 'f4')", "has shape (3, 2), expected (2, 3)"},
+        {"f.create_dataset('x', (2, 3), 'f4', n.zeros((2, 3)), chunks=(1, 3), compression='lzf')", "a filter other"},
+        {"f.create_dataset('x', (2**61, 2**61), 'f4', chunks=(1, 3))", "impossible shape"},
+        {"f.create_dataset('x', (2**50, 3), 'f4', chunks=(1, 3))", "claims more data"},
+        {"f.create_dataset('x', (2**20, 2**20), 'f4', chunks=(2**12, 2**13))", "chunks above 64 MiB"},
+        {"f.create_dataset('x', (2, 3), 'f4')", "claims more data"},
+        {"f.create_dataset('x', (2, 3), 'f4', chunks=(1, 3))[0] = 1", "lacks a part"},
+        {"f.create_dataset('x', (2, 3), 'f4', external=[('outside.bin', 0, 24)])", "in another file"},
+        {"l = h5py.VirtualLayout((2, 3), 'f4'); l[0] = h5py.VirtualSource('whole.h5', 'wave', (300, 300))[0, :3];"
+         " f.create_virtual_dataset('x', l)",
+         "put together from other arrays"},
+    };
+    char command[600];
+    float data[6];
+
+    (void)state;
+    if (system("/usr/bin/python3 -c 'import h5py, numpy'"))
+        skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        err e = {0};
+        h5 *file;
+        int code;
+
+        snprintf(command, sizeof command,
+                 "/usr/bin/python3 -c \"import h5py, numpy as n\nwith h5py.File('trap.h5', 'w') as f: %s\"",
+                 cases[i].python);
+        assert_int_equal(system(command), 0);
+        GOOD(h5_open("trap.h5", &file, &e));
+        code = h5_read(file, "x", H5_F32, 2, (size_t[]){2, 3}, data, &e);
+        h5_close(file);
+        if (code != (cases[i].says ? ERR_DAMAGED : 0) || (code && !strstr(e.text, cases[i].says)))
+            fail_msg("%s: code %d, '%s', expected '%s'", cases[i].python, code, e.text, cases[i].says);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +632,7 @@ int main(void)
         cmocka_unit_test(flipped_bits_never_pass_verification_unseen),
         cmocka_unit_test(garbage_is_damaged),
         cmocka_unit_test(verification_notices_changed_data),
+        cmocka_unit_test(what_must_not_be_trusted_is_refused),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

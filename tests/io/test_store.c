@@ -188,6 +188,26 @@ static void assert_columns_equal(const struct results *a, const struct results *
     }
 }
 
+/* Rows that lie `stride` apart, field by field: what lies between fields does not count. */
+static void assert_rows_equal(const struct table *t, const void *a, const void *b, size_t count, size_t stride)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int k = 0; k < t->count; k++) {
+            const struct field *f = &t->fields[k];
+            size_t at = i * stride + f->offset;
+
+            assert_memory_equal((const char *)a + at, (const char *)b + at, field_size(f->kind));
+        }
+}
+
+static void assert_accuracy_equal(const struct accuracy_result *a, const struct accuracy_result *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(a[i].trial, b[i].trial);
+    if (count)
+        assert_rows_equal(&table_accuracy, &a->row, &b->row, count, sizeof *a);
+}
+
 static void what_is_written_is_read(void **state)
 {
     static const size_t sizes[][2] = {{7, 3}, {1, 1}, {0, 1}, {9000, 12}};
@@ -207,11 +227,14 @@ static void what_is_written_is_read(void **state)
         assert_int_equal(back.attempts_count, s.results.attempts_count);
         assert_int_equal(back.stages_count, s.results.stages_count);
         assert_int_equal(back.options_count, s.results.options_count);
-        assert_memory_equal(back.trials, s.trials, back.trials_count * sizeof *s.trials);
-        assert_memory_equal(back.accuracy, s.accuracy, back.accuracy_count * sizeof *s.accuracy);
-        assert_memory_equal(back.training, s.training, back.training_count * sizeof *s.training);
-        assert_memory_equal(back.attempts, s.attempts, back.attempts_count * sizeof *s.attempts);
-        assert_memory_equal(back.stages, s.stages, back.stages_count * sizeof *s.stages);
+        assert_rows_equal(&table_trials, back.trials, s.trials, back.trials_count, sizeof *s.trials);
+        assert_accuracy_equal(back.accuracy, s.accuracy, back.accuracy_count);
+        assert_rows_equal(&table_training, &back.training->row, &s.training->row, back.training_count,
+                          sizeof *s.training);
+        assert_rows_equal(&table_attempts, back.attempts, s.attempts, back.attempts_count, sizeof *s.attempts);
+        assert_rows_equal(&table_stages, back.stages, s.stages, back.stages_count, sizeof *s.stages);
+        for (size_t k = 0; k < back.training_count; k++)
+            assert_int_equal(back.training[k].trial, s.training[k].trial);
         for (size_t k = 0; k < back.options_count; k++) {
             assert_int_equal(back.options[k].trial, s.options[k].trial);
             assert_string_equal(back.options[k].option, s.options[k].option);
@@ -378,8 +401,8 @@ static void flipped_bits_change_nothing_unseen(void **state)
             noticed++;
         } else {
             assert_int_equal(r.accuracy_count, good.accuracy_count);
-            assert_memory_equal(r.accuracy, good.accuracy, good.accuracy_count * sizeof *good.accuracy);
-            assert_memory_equal(r.trials, good.trials, good.trials_count * sizeof *good.trials);
+            assert_accuracy_equal(r.accuracy, good.accuracy, good.accuracy_count);
+            assert_rows_equal(&table_trials, r.trials, good.trials, good.trials_count, sizeof *good.trials);
             assert_columns_equal(&good, &r);
         }
         results_free(&r);
@@ -501,7 +524,7 @@ static void a_hundred_thousand_trials_take_seconds(void **state)
     read = now();
     print_message("100,000 trials x 10 tasks: %.1f s to write, %.1f s to read\n", written - start, read - written);
     assert_true(written - start < 30 && read - written < 30); /* generous: sanitizers, busy machines */
-    assert_memory_equal(r.accuracy, s.accuracy, s.results.accuracy_count * sizeof *s.accuracy);
+    assert_accuracy_equal(r.accuracy, s.accuracy, s.results.accuracy_count);
     results_free(&r);
     sample_free(&s);
     unlink("large.h5");
