@@ -20,18 +20,18 @@ enum dataset_part { DATASET_TRAIN, DATASET_TEST, DATASET_PARTS };
 
 struct image_set {
     size_t count;
-    int height, width, channels;  /* channels 1 or 3 */
-    const uint8_t *pixels;        /* (count, height, width, channels), owned by the data set */
-    const int32_t *labels;        /* (count) in [0, classes) */
+    int height, width, channels; /* channels 1 or 3 */
+    const uint8_t *pixels;       /* (count, height, width, channels), owned by the data set */
+    const int32_t *labels;       /* (count) in [0, classes) */
 };
 
 struct dataset {
     char name[64];
     int classes;
-    char (*class_names)[64];      /* (classes) */
+    char (*class_names)[64]; /* (classes) */
     struct image_set part[DATASET_PARTS];
-    struct digest digest;         /* of pixels, labels and shapes of both parts: the same for any container */
-    void *memory;                 /* private */
+    struct digest digest; /* of pixels, labels and shapes of both parts: the same for any container */
+    void *memory;         /* private */
 };
 
 /* The folder or file that the named data set would be read from.  ERR_MISSING with the places searched and what to do if it is
@@ -47,6 +47,7 @@ int dataset_write_pack(const struct dataset *d, const char *path, err *e);
 
 /* Indices of the first `per_class` images (0: all) of each class, in file order; malloc'd.
  * ERR_DATA if a class has no image. */
-int image_set_take(const struct image_set *set, int classes, int64_t per_class, size_t **indices, size_t *count, err *e);
+int image_set_take(const struct image_set *set, int classes, int64_t per_class, size_t **indices, size_t *count,
+                   err *e);
 
 #endif

@@ -34,8 +34,8 @@ struct digest digest_bytes(const void *bytes, size_t n);
 int digest_file(const char *path, struct digest *out, err *e);
 
 bool digest_equal(const struct digest *a, const struct digest *b);
-bool digest_is_zero(const struct digest *d);                  /* zero stands for "none" */
+bool digest_is_zero(const struct digest *d); /* zero stands for "none" */
 void digest_to_hex(const struct digest *d, char hex[DIGEST_HEX]);
-bool digest_from_hex(const char *hex, struct digest *out);    /* false unless 32 hexadecimal digits */
+bool digest_from_hex(const char *hex, struct digest *out); /* false unless 32 hexadecimal digits */
 
 #endif

@@ -8,20 +8,20 @@
 #define IO_ERR_H
 
 /* name, exit status of a command that ends with it, meaning.  The exit statuses are docs/interface.md's. */
-#define ERR_CODES(X)                                                                    \
-    X(USAGE, 2, "the command line is wrong")                                            \
-    X(CONFIG, 2, "a file that the user wrote is wrong")                                 \
-    X(MISSING, 2, "something that the user must provide is missing")                    \
-    X(DAMAGED, 3, "a file is damaged or unreadable")                                    \
-    X(STORAGE, 75, "the output folder cannot be written")                               \
-    X(INTERRUPTED, 75, "stopped before the end; run again to continue")                 \
-    X(BUSY, 2, "another process is using it")                                           \
-    X(SHAPE, 1, "tensor shapes disagree")                                               \
-    X(DIVERGED, 1, "a loss or a weight is not finite")                                  \
-    X(DATA, 1, "the data cannot be used as configured")                                 \
-    X(NOMEM, 1, "out of memory")                                                        \
-    X(SYSTEM, 1, "the operating system refused")                                        \
-    X(WORKER, 1, "a worker died, hung or answered nonsense")                            \
+#define ERR_CODES(X)                                                    \
+    X(USAGE, 2, "the command line is wrong")                            \
+    X(CONFIG, 2, "a file that the user wrote is wrong")                 \
+    X(MISSING, 2, "something that the user must provide is missing")    \
+    X(DAMAGED, 3, "a file is damaged or unreadable")                    \
+    X(STORAGE, 75, "the output folder cannot be written")               \
+    X(INTERRUPTED, 75, "stopped before the end; run again to continue") \
+    X(BUSY, 2, "another process is using it")                           \
+    X(SHAPE, 1, "tensor shapes disagree")                               \
+    X(DIVERGED, 1, "a loss or a weight is not finite")                  \
+    X(DATA, 1, "the data cannot be used as configured")                 \
+    X(NOMEM, 1, "out of memory")                                        \
+    X(SYSTEM, 1, "the operating system refused")                        \
+    X(WORKER, 1, "a worker died, hung or answered nonsense")            \
     X(BUG, 1, "a programming error in sluice; please report it")
 
 enum err_code {
@@ -29,7 +29,7 @@ enum err_code {
 #define X(name, status, meaning) ERR_##name,
     ERR_CODES(X)
 #undef X
-    ERR_COUNT
+        ERR_COUNT
 };
 
 typedef struct err {

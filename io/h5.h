@@ -34,9 +34,10 @@ void h5_close(h5 *file);
 /* data: row-major, of the given type (float for H5_F16, rounded to the nearest half).  Arrays above 4 KiB are
  * chunked, shuffled and deflated if `compress`.  The file is composed in memory, so the disk plays no part before h5_commit().
  * ERR_NOMEM, or ERR_BUG if the name is not one or is taken. */
-int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, const void *data, bool compress, err *e);
-int h5_write_text(h5 *file, const char *name, const char *text, err *e);   /* attribute of / */
-int h5_write_number(h5 *file, const char *name, double value, err *e);     /* attribute of / */
+int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, const void *data,
+             bool compress, err *e);
+int h5_write_text(h5 *file, const char *name, const char *text, err *e); /* attribute of / */
+int h5_write_number(h5 *file, const char *name, double value, err *e);   /* attribute of / */
 
 bool h5_has(h5 *file, const char *name);
 /* The names of all arrays, sorted; released with h5_names_free(). */
@@ -48,8 +49,9 @@ int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], e
  * Integers that do not fit, and floating-point numbers asked for as integers, are ERR_DAMAGED. */
 int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, void *data, err *e);
 /* Read an array of any shape of that rank; *data is malloc'd.  Refuses above `limit` bytes. */
-int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data, err *e);
-int h5_read_text(h5 *file, const char *name, char **text, err *e);         /* malloc'd */
+int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data,
+                  err *e);
+int h5_read_text(h5 *file, const char *name, char **text, err *e); /* malloc'd */
 int h5_read_number(h5 *file, const char *name, double *value, err *e);
 /* "(3, 4)"; returns text. */
 enum { H5_SHAPE_TEXT = 200 };

@@ -24,7 +24,7 @@ static const struct field attempt_fields[] = {ATTEMPT_FIELDS(F)};
 static const struct field stage_fields[] = {STAGE_FIELDS(F)};
 #undef ROW
 
-#define TABLE(symbol, fields, row)                                                                                     \
+#define TABLE(symbol, fields, row) \
     const struct table table_##symbol = {#symbol, fields, sizeof(fields) / sizeof *(fields), sizeof(struct row)}
 
 TABLE(trials, trial_fields, trial_row);

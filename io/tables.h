@@ -16,71 +16,71 @@
 enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
 
 /* /trials: one trial.  In results.h5 the options that the sweep varies stand between seed and faa (io/store.h). */
-#define TRIAL_FIELDS(F)                                                                                             \
-    F(INT, trial, "", "number of the trial in the sweep, counted from 0")                                           \
-    F(KEY, key, "", "hash of everything the trial's result depends on")                                             \
-    F(NAME, status, "", "waiting, running, done, failed or pruned")                                                 \
-    F(NAME, method, "", "how the trial learns")                                                                     \
-    F(NAME, dataset, "", "the data set")                                                                            \
-    F(NAME, backbone, "", "the frozen Vision Transformer")                                                          \
-    F(INT, seed, "", "seed of everything random that has no seed of its own")                                       \
-    F(REAL, faa, "%", "final average accuracy: mean over all tasks after the last one")                             \
-    F(REAL, caa, "%", "cumulative average accuracy: mean of the average accuracies after each task")                \
-    F(REAL, ffm, "%", "final forgetting measure: mean drop of the earlier tasks from their best")                   \
-    F(REAL, tii_accuracy, "%", "test images whose inferred task is right, after the last task")                     \
-    F(REAL, seconds, "s", "wall time of the trial's stages, each counted in full")                                  \
-    F(REAL, core_seconds, "s", "wall time times cores of the trial's stages, each shared among its trials")         \
-    F(INT, attempts, "", "attempts at the trial's stages")                                                          \
-    F(INT, trainable_parameters, "", "numbers that the trial trains")                                               \
+#define TRIAL_FIELDS(F)                                                                                     \
+    F(INT, trial, "", "number of the trial in the sweep, counted from 0")                                   \
+    F(KEY, key, "", "hash of everything the trial's result depends on")                                     \
+    F(NAME, status, "", "waiting, running, done, failed or pruned")                                         \
+    F(NAME, method, "", "how the trial learns")                                                             \
+    F(NAME, dataset, "", "the data set")                                                                    \
+    F(NAME, backbone, "", "the frozen Vision Transformer")                                                  \
+    F(INT, seed, "", "seed of everything random that has no seed of its own")                               \
+    F(REAL, faa, "%", "final average accuracy: mean over all tasks after the last one")                     \
+    F(REAL, caa, "%", "cumulative average accuracy: mean of the average accuracies after each task")        \
+    F(REAL, ffm, "%", "final forgetting measure: mean drop of the earlier tasks from their best")           \
+    F(REAL, tii_accuracy, "%", "test images whose inferred task is right, after the last task")             \
+    F(REAL, seconds, "s", "wall time of the trial's stages, each counted in full")                          \
+    F(REAL, core_seconds, "s", "wall time times cores of the trial's stages, each shared among its trials") \
+    F(INT, attempts, "", "attempts at the trial's stages")                                                  \
+    F(INT, trainable_parameters, "", "numbers that the trial trains")                                       \
     F(TEXT, cause, "", "why it failed, empty otherwise")
 
 /* /options: the value of one option of one trial. */
-#define OPTION_FIELDS(F)                                                                                            \
-    F(INT, trial, "", "number of the trial")                                                                        \
-    F(NAME, option, "", "the option's key, as in the sweep file")                                                   \
+#define OPTION_FIELDS(F)                                          \
+    F(INT, trial, "", "number of the trial")                      \
+    F(NAME, option, "", "the option's key, as in the sweep file") \
     F(TEXT, value, "", "its value as text")
 
 /* /accuracy: one evaluation of one task's test set. */
-#define ACCURACY_FIELDS(F)                                                                                          \
-    F(INT, after_task, "", "the evaluation took place after this task was learned, counted from 0")                 \
-    F(INT, task, "", "the task whose test images were evaluated, counted from 0")                                   \
-    F(NAME, phase, "", "before or after the alignment of the head")                                                 \
-    F(REAL, accuracy, "%", "test images whose class is right")                                                      \
-    F(REAL, tii_accuracy, "%", "test images whose inferred task is right; NaN for methods that infer none")         \
-    F(REAL, loss, "nat", "mean cross-entropy of the test images over all classes")                                  \
+#define ACCURACY_FIELDS(F)                                                                                  \
+    F(INT, after_task, "", "the evaluation took place after this task was learned, counted from 0")         \
+    F(INT, task, "", "the task whose test images were evaluated, counted from 0")                           \
+    F(NAME, phase, "", "before or after the alignment of the head")                                         \
+    F(REAL, accuracy, "%", "test images whose class is right")                                              \
+    F(REAL, tii_accuracy, "%", "test images whose inferred task is right; NaN for methods that infer none") \
+    F(REAL, loss, "nat", "mean cross-entropy of the test images over all classes")                          \
     F(INT, images, "", "test images evaluated")
 
 /* /training: one epoch of one stage. */
-#define TRAINING_FIELDS(F)                                                                                          \
-    F(NAME, stage, "", "the kind of stage: tii, wtp, tap, ...")                                                     \
-    F(INT, task, "", "the task being learned, counted from 0")                                                      \
-    F(NAME, phase, "", "train (on images) or align (on drawn features)")                                            \
-    F(INT, epoch, "", "counted from 0")                                                                             \
-    F(REAL, loss, "nat", "mean training loss of the epoch")                                                         \
-    F(REAL, accuracy, "%", "training images whose class was right, among the classes of the task")                  \
-    F(REAL, lr, "", "learning rate of the epoch, of the first parameter group")                                     \
-    F(REAL, seconds, "s", "wall time of the epoch")                                                                 \
+#define TRAINING_FIELDS(F)                                                                         \
+    F(NAME, stage, "", "the kind of stage: tii, wtp, tap, ...")                                    \
+    F(INT, task, "", "the task being learned, counted from 0")                                     \
+    F(NAME, phase, "", "train (on images) or align (on drawn features)")                           \
+    F(INT, epoch, "", "counted from 0")                                                            \
+    F(REAL, loss, "nat", "mean training loss of the epoch")                                        \
+    F(REAL, accuracy, "%", "training images whose class was right, among the classes of the task") \
+    F(REAL, lr, "", "learning rate of the epoch, of the first parameter group")                    \
+    F(REAL, seconds, "s", "wall time of the epoch")                                                \
     F(REAL, images_per_second, "1/s", "training images per second")
 
 /* /attempts: one try at a stage. */
-#define ATTEMPT_FIELDS(F)                                                                                           \
-    F(KEY, stage_key, "", "the stage")                                                                              \
-    F(INT, attempt, "", "counted from 1")                                                                           \
-    F(INT, rank, "", "the MPI rank that ran it")                                                                    \
-    F(NAME, host, "", "the host of that rank")                                                                      \
-    F(REAL, started, "s", "seconds since 1970-01-01 00:00 UTC")                                                     \
-    F(REAL, seconds, "s", "wall time")                                                                              \
-    F(NAME, outcome, "", "done, failed, lost or interrupted")                                                       \
+#define ATTEMPT_FIELDS(F)                                       \
+    F(KEY, stage_key, "", "the stage")                          \
+    F(INT, attempt, "", "counted from 1")                       \
+    F(INT, rank, "", "the MPI rank that ran it")                \
+    F(NAME, host, "", "the host of that rank")                  \
+    F(REAL, started, "s", "seconds since 1970-01-01 00:00 UTC") \
+    F(REAL, seconds, "s", "wall time")                          \
+    F(NAME, outcome, "", "done, failed, lost or interrupted")   \
     F(TEXT, cause, "", "why it did not end well, empty otherwise")
 
 /* /stages: one stage of the plan that has been finished. */
-#define STAGE_FIELDS(F)                                                                                             \
-    F(KEY, stage_key, "", "hash of everything the stage's result depends on")                                       \
-    F(NAME, kind, "", "features, tii, wtp, infer, tap, ...")                                                        \
-    F(INT, task, "", "the task of the stage, counted from 0; -1 for a stage of the whole trial")                    \
-    F(INT, shared_by, "", "trials that use it")                                                                     \
-    F(REAL, seconds, "s", "wall time of the attempt that finished it")                                              \
-    F(TEXT, checkpoint, "", "its file under checkpoints/")                                                          \
+#define STAGE_FIELDS(F)                                                                          \
+    F(KEY, stage_key, "", "hash of everything the stage's result depends on")                    \
+    F(NAME, kind, "", "features, tii, wtp, infer, tap, ...")                                     \
+    F(INT, task, "", "the task of the stage, counted from 0; -1 for a stage of the whole trial") \
+    F(INT, shared_by, "", "trials that use it")                                                  \
+    F(REAL, seconds, "s", "wall time of the attempt that finished it")                           \
+    F(TEXT, checkpoint, "", "its file under checkpoints/")                                       \
     F(KEY, digest, "", "digest of the checkpoint's content")
 
 enum field_kind { FIELD_INT, FIELD_REAL, FIELD_NAME, FIELD_TEXT, FIELD_KEY };
@@ -98,11 +98,11 @@ struct table {
     size_t row_size;
 };
 
-#define FIELD_INT_C(name) int64_t name;
-#define FIELD_REAL_C(name) double name;
-#define FIELD_NAME_C(name) char name[NAME_SIZE];
-#define FIELD_TEXT_C(name) char name[TEXT_SIZE];
-#define FIELD_KEY_C(name) char name[KEY_SIZE];
+#define FIELD_INT_C(name)         int64_t name;
+#define FIELD_REAL_C(name)        double name;
+#define FIELD_NAME_C(name)        char name[NAME_SIZE];
+#define FIELD_TEXT_C(name)        char name[TEXT_SIZE];
+#define FIELD_KEY_C(name)         char name[KEY_SIZE];
 #define F(kind, name, unit, help) FIELD_##kind##_C(name)
 struct trial_row {
     TRIAL_FIELDS(F)

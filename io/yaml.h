@@ -18,14 +18,14 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool plain;        /* a scalar without quotes: `null`, `5` and `a` may mean something, "5" is a text */
-    int line, column;  /* from 1 */
-    const char *file;  /* the name given to yaml_load() or yaml_parse() */
-    const char *text;  /* of a scalar, without NUL inside; otherwise "" */
-    int count;         /* items of a list, pairs of a map */
+    bool plain;                /* a scalar without quotes: `null`, `5` and `a` may mean something, "5" is a text */
+    int line, column;          /* from 1 */
+    const char *file;          /* the name given to yaml_load() or yaml_parse() */
+    const char *text;          /* of a scalar, without NUL inside; otherwise "" */
+    int count;                 /* items of a list, pairs of a map */
     struct yaml_node **keys;   /* of a map: scalars */
     struct yaml_node **values; /* of a map or a list */
-    size_t weight;     /* nodes below and including this one, aliases expanded */
+    size_t weight;             /* nodes below and including this one, aliases expanded */
 };
 
 enum {

@@ -12,8 +12,8 @@ struct mt19937 {
     int next;
 };
 
-void mt19937_seed(struct mt19937 *m, uint32_t seed);                               /* init_genrand */
-void mt19937_seed_words(struct mt19937 *m, const uint32_t *words, size_t n);       /* init_by_array */
+void mt19937_seed(struct mt19937 *m, uint32_t seed);                         /* init_genrand */
+void mt19937_seed_words(struct mt19937 *m, const uint32_t *words, size_t n); /* init_by_array */
 uint32_t mt19937_next(struct mt19937 *m);
 
 /* Shuffle n items exactly as `random.seed(seed); random.shuffle(items)` of CPython 3 (spec 4.1). */

@@ -11,7 +11,7 @@
 #include "sweeps/stage.h"
 
 static const struct option_info table[OPTION_COUNT] = {
-#define O(id, key, type, def, low, high, choices, unit, reads, help)                                                   \
+#define O(id, key, type, def, low, high, choices, unit, reads, help) \
     [OPTION_##id] = {key, OPTION_TYPE_##type, def, low, high, choices, unit, reads, help},
     OPTIONS(O)
 #undef O

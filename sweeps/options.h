@@ -15,20 +15,20 @@
 
 /* Kinds of stage: name, code version (raise it when the same options must give another result), meaning.
  * The letter is the one used in the "reads" column below. */
-#define STAGE_KINDS(K)                                                                                                \
-    K(FEATURES, features, 'F', 1, "features of the frozen backbone for every image, test-time transform")             \
-    K(TII, tii, 'I', 1, "task-identity inference: residual MLP and head, trained and aligned on one more task")       \
-    K(WTP, wtp, 'W', 1, "within-task prediction: prompt, gate and head rows of one more task, and its statistics")    \
-    K(INFER, infer, 'E', 1, "inferred task and prompted feature of every test image of the tasks seen")               \
-    K(TAP, tap, 'A', 1, "task-adaptive prediction: alignment of the head over all classes seen, and evaluation")      \
-    K(SEQUENTIAL, sequential, 'S', 1, "head fine-tuned on one more task without protection (lower bound)")            \
+#define STAGE_KINDS(K)                                                                                             \
+    K(FEATURES, features, 'F', 1, "features of the frozen backbone for every image, test-time transform")          \
+    K(TII, tii, 'I', 1, "task-identity inference: residual MLP and head, trained and aligned on one more task")    \
+    K(WTP, wtp, 'W', 1, "within-task prediction: prompt, gate and head rows of one more task, and its statistics") \
+    K(INFER, infer, 'E', 1, "inferred task and prompted feature of every test image of the tasks seen")            \
+    K(TAP, tap, 'A', 1, "task-adaptive prediction: alignment of the head over all classes seen, and evaluation")   \
+    K(SEQUENTIAL, sequential, 'S', 1, "head fine-tuned on one more task without protection (lower bound)")         \
     K(JOINT, joint, 'J', 1, "prompt, gate and head trained on all tasks at once (upper bound)")
 
 enum stage_kind {
 #define K(id, name, letter, version, meaning) STAGE_##id,
     STAGE_KINDS(K)
 #undef K
-    STAGE_KIND_COUNT
+        STAGE_KIND_COUNT
 };
 
 /* O(id, key, type, default, low, high, choices, unit, reads, help)
@@ -39,6 +39,7 @@ enum stage_kind {
  * low, high: the inclusive range of numbers (of the number of characters for TEXT; unused otherwise).
  * reads: letters of STAGE_KINDS.  '*' alone: any stage may read it and no key depends on it, because it cannot change a
  * result. */
+/* clang-format off */
 #define OPTIONS(O)                                                                                                        \
     O(METHOD, "method", CHOICE, "norga", 0, 0, "norga|hide|sequential|joint", "", "", "how the trial learns")             \
     O(BACKBONE, "backbone", TEXT, "vit-micro", 1, 63, "", "", "FIWEJ", "the frozen Vision Transformer, a name in the backbone store") \

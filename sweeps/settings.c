@@ -11,7 +11,7 @@
 #include "sweeps/stage.h"
 
 static const struct setting_info table[SETTING_COUNT] = {
-#define S(id, key, type, def, low, high, choices, help)                                                                \
+#define S(id, key, type, def, low, high, choices, help) \
     [SETTING_##id] = {key, SETTING_TYPE_##type, def, low, high, choices, help},
     SETTINGS(S)
 #undef S

@@ -47,7 +47,7 @@ void stage_job_free(struct stage_job *job); /* frees what it owns, not the struc
 const char *stage_kind_name(enum stage_kind kind);
 enum stage_kind stage_kind_by_name(const char *name); /* STAGE_KIND_COUNT if there is none */
 int stage_kind_version(enum stage_kind kind);
-char stage_kind_letter(enum stage_kind kind);          /* the one of the "reads" column */
+char stage_kind_letter(enum stage_kind kind); /* the one of the "reads" column */
 const char *stage_kind_meaning(enum stage_kind kind);
 
 /* The input of this kind and task; NULL if the job does not list it. */

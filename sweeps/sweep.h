@@ -36,7 +36,7 @@ enum { SWEEP_MAX_AXIS = 1000000, SWEEP_MAX_TRIALS = 10000000, SWEEP_MAX_PROBLEMS
 struct sweep_axis {
     const char *origin; /* "grid", "zip" or "random" */
     int options_count;
-    enum option_id *options;       /* (options_count) */
+    enum option_id *options;    /* (options_count) */
     int64_t length;             /* lines, at least 1 */
     union option_value *values; /* (length, options_count) */
 };

@@ -42,8 +42,8 @@ bool read_value(struct reader *r, enum option_id id, const struct yaml_node *nod
 bool read_values(struct reader *r, enum option_id id, const struct yaml_node *node, int64_t *count,
                  union option_value **out);
 /* Call visit for every option that a map names, nested or dotted; unknown keys are problems. */
-typedef void visit_option(struct reader *r, enum option_id id, const struct yaml_node *key, const struct yaml_node *value,
-                          void *context);
+typedef void visit_option(struct reader *r, enum option_id id, const struct yaml_node *key,
+                          const struct yaml_node *value, void *context);
 void walk_options(struct reader *r, const struct yaml_node *map, const char *section, visit_option *visit,
                   void *context);
 void read_assignments(struct reader *r, const struct yaml_node *map, const char *section, struct sweep_rule *out);

@@ -166,8 +166,8 @@ static void read_when(struct reader *r, const struct yaml_node *key, const struc
 
 static double *published_number(struct sweep_published *p, const char *key)
 {
-#define N(name)                                                                                                        \
-    if (!strcmp(key, #name))                                                                                           \
+#define N(name)              \
+    if (!strcmp(key, #name)) \
         return &p->name;
     PUBLISHED_NUMBERS(N)
 #undef N

@@ -131,10 +131,10 @@ static void write_published(FILE *out, const struct sweep *s)
             write_quoted(out, p->label);
             comma = ", ";
         }
-#define N(name)                                                                                                        \
-    if (!isnan(p->name)) {                                                                                             \
-        fprintf(out, "%s" #name ": %.10g", comma, p->name);                                                            \
-        comma = ", ";                                                                                                  \
+#define N(name)                                             \
+    if (!isnan(p->name)) {                                  \
+        fprintf(out, "%s" #name ": %.10g", comma, p->name); \
+        comma = ", ";                                       \
     }
         PUBLISHED_NUMBERS(N)
 #undef N

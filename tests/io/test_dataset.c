@@ -24,10 +24,10 @@ const char *__lsan_default_suppressions(void)
     return "leak:libhdf5";
 }
 
-#define GOOD(call)                                                                                                     \
-    do {                                                                                                               \
-        if (call)                                                                                                      \
-            fail_msg("%s: %s", #call, e.text);                                                                         \
+#define GOOD(call)                             \
+    do {                                       \
+        if (call)                              \
+            fail_msg("%s: %s", #call, e.text); \
     } while (0)
 
 /* ---------------------------------------------------------------- making files */
