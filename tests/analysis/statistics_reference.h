@@ -1,4 +1,5 @@
 /* Made by statistics_reference.py with NumPy 1.24.2 and SciPy 1.10.1; do not edit. */
+/* clang-format off */
 #include <math.h>
 #include <stddef.h>
 

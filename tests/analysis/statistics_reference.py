@@ -83,6 +83,7 @@ def table(full):
 
 
 print(f"""/* Made by statistics_reference.py with NumPy {np.__version__} and SciPy {scipy.__version__}; do not edit. */
+/* clang-format off */
 #include <math.h>
 #include <stddef.h>
 
