@@ -1,8 +1,15 @@
 /* orchestrator/commands.h - the commands of this room: C(name, function, summary).  See main.c. */
 #ifndef ORCHESTRATOR_COMMANDS_H
-#define ORCHESTRATOR_COMMANDS_H
-
-#define ORCHESTRATOR_COMMANDS(C) C("run", command_run, "run a sweep, or continue it")
+/* clang-format off */
+#define ORCHESTRATOR_COMMANDS(C)                                                        \
+    C("run", command_run, "run a sweep, or continue it")                                \
+    C("status", command_status, "how a sweep stands: trials, workers, failures, ETA")   \
+    C("watch", command_watch, "status, kept up to date")                                \
+    C("cancel", command_cancel, "stop a running sweep cleanly")                         \
+    C("retry", command_retry, "make failed trials eligible again")                      \
+    C("why", command_why, "why a trial was run, reused, failed or pruned")              \
+    C("verify", command_verify, "check ledger, checkpoints and results; rebuild")
+/* clang-format on */
 
 #define C(name, function, summary) int function(int argc, char **argv);
 ORCHESTRATOR_COMMANDS(C)

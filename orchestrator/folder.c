@@ -179,9 +179,17 @@ int folder_ask_stop(const struct folder *f, const char *who, err *e)
     return fclose(out) ? err_errno(e, "%s", f->stop) : 0;
 }
 
-bool folder_stop_asked(const struct folder *f)
+bool folder_stop_asked(const struct folder *f, char *who, size_t size)
 {
-    return !access(f->stop, F_OK);
+    FILE *in = access(f->stop, F_OK) ? NULL : fopen(f->stop, "re");
+
+    *who = 0;
+    if (!in)
+        return false;
+    if (fgets(who, (int)size, in))
+        who[strcspn(who, "\n")] = 0;
+    fclose(in);
+    return true;
 }
 
 void folder_clear_stop(const struct folder *f)

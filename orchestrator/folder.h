@@ -11,13 +11,13 @@
 enum { FOLDER_PATH = 1024 };
 
 /* F(name, file or folder in it, meaning) */
-#define FOLDER_ENTRIES(F)                                                                                              \
-    F(sweep, "sweep.yaml", "the sweep as resolved, with its provenance")                                               \
-    F(ledger, "ledger", "the truth")                                                                                   \
-    F(results, "results.h5", "the tables, rebuilt from the ledger")                                                    \
-    F(checkpoints, "checkpoints", "one file for each stage, named by its key")                                         \
-    F(log, "log", "one file for each rank, limited in size")                                                           \
-    F(live, "live.json", "how the run stands, rewritten while it runs")                                                \
+#define FOLDER_ENTRIES(F)                                                      \
+    F(sweep, "sweep.yaml", "the sweep as resolved, with its provenance")       \
+    F(ledger, "ledger", "the truth")                                           \
+    F(results, "results.h5", "the tables, rebuilt from the ledger")            \
+    F(checkpoints, "checkpoints", "one file for each stage, named by its key") \
+    F(log, "log", "one file for each rank, limited in size")                   \
+    F(live, "live.json", "how the run stands, rewritten while it runs")        \
     F(stop, "stop", "its presence asks the run to end")
 
 struct folder {
@@ -41,7 +41,7 @@ void folder_sweep_up(const struct folder *f);
 
 /* Write `stop`, or look for it, or take it away. */
 int folder_ask_stop(const struct folder *f, const char *who, err *e);
-bool folder_stop_asked(const struct folder *f);
+bool folder_stop_asked(const struct folder *f, char *who, size_t size);
 void folder_clear_stop(const struct folder *f);
 
 #endif

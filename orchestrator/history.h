@@ -17,14 +17,14 @@
 #include "worker/causes.h"
 
 /* X(name, record type, meaning) */
-#define FACTS(X)                                                                                                       \
-    X(BEGUN, 1, "a run began: host, pid, workers, version")                                                            \
-    X(DONE, 2, "a stage was finished: the attempt, the checkpoint's digest, its rows")                                 \
-    X(FAILED, 3, "an attempt ended otherwise: the attempt, cause, text")                                               \
-    X(ASIDE, 4, "a stage was set aside: it does not run until it is forgiven")                                         \
-    X(FORGOTTEN, 5, "a finished stage must be run again: its checkpoint is gone or damaged")                           \
-    X(FORGIVEN, 6, "a stage set aside may be tried again")                                                             \
-    X(PRUNED, 7, "a trial was stopped early by the sweep's rule")                                                      \
+#define FACTS(X)                                                                             \
+    X(BEGUN, 1, "a run began: host, pid, workers, version")                                  \
+    X(DONE, 2, "a stage was finished: the attempt, the checkpoint's digest, its rows")       \
+    X(FAILED, 3, "an attempt ended otherwise: the attempt, cause, text")                     \
+    X(ASIDE, 4, "a stage was set aside: it does not run until it is forgiven")               \
+    X(FORGOTTEN, 5, "a finished stage must be run again: its checkpoint is gone or damaged") \
+    X(FORGIVEN, 6, "a stage set aside may be tried again")                                   \
+    X(PRUNED, 7, "a trial was stopped early by the sweep's rule")                            \
     X(ENDED, 8, "a run ended: how")
 
 enum fact {

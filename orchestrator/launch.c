@@ -21,6 +21,7 @@ extern char **environ;
 
 enum { MOST_ARGUMENTS = 4096, LOG_LIMIT = 1 << 20 };
 static const double STOP_SECONDS = 4.6; /* from a signal to the end, by force if need be */
+static const double LINGER_SECONDS = 4; /* from rank 0's last word to mpirun's end */
 
 static volatile sig_atomic_t last_signal, interrupts; /* interrupts: how often Ctrl-C came */
 
@@ -30,12 +31,22 @@ static void note_signal(int number)
     interrupts += number == SIGINT;
 }
 
-static double monotonic(void)
+static double clock_of(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double monotonic(void)
+{
+    return clock_of(CLOCK_MONOTONIC);
+}
+
+static double wall_clock(void)
+{
+    return clock_of(CLOCK_REALTIME);
 }
 
 static int number_in(const char *variable)
@@ -201,19 +212,20 @@ static void nap(void)
     nanosleep(&(struct timespec){0, 40000000}, NULL);
 }
 
-/* Show what rank 0 wrote last, if it wrote something since this job began; returns how long ago that was, 0 if nothing. */
-static double show_live(const struct folder *f, double since, struct live_view *view)
+/* Show what rank 0 wrote last, if it wrote something since this job began.  False: its last word is so old that it hangs, or so
+ * final that mpirun should have ended too. */
+static bool show_live(const struct launch_options *o, double since, struct live_view *view)
 {
-    double age = 0;
+    bool fine = true;
     struct live l;
     err e = {0};
 
-    if (!live_read(f->live, &l, &e) && l.now > since) {
+    if (!live_read(o->folder->live, &l, &e) && l.now > since) {
         live_show(view, &l);
-        age = (double)time(NULL) - l.now;
+        fine = wall_clock() - l.now < (live_is_final(&l) ? LINGER_SECONDS : o->silence);
     }
     live_free(&l);
-    return age;
+    return fine;
 }
 
 /* mpirun, and rank 0, which may not notice that mpirun is gone; the workers see that rank 0 is gone. */
@@ -234,7 +246,7 @@ static void press(const struct folder *f, pid_t job, double asked, double *press
 
     if (t - *pressed > 0.5) {
         *pressed = t;
-        folder_ask_stop(f, "a signal to sluice run", &e);
+        folder_ask_stop(f, strsignal((int)last_signal), &e);
     }
     if (t - asked > STOP_SECONDS || e.code || interrupts > 1)
         end_by_force(f, job);
@@ -243,7 +255,7 @@ static void press(const struct folder *f, pid_t job, double asked, double *press
 int launch_run(const struct launch_options *o, bool *stopped, err *e)
 {
     struct live_view view = live_view_start();
-    double since = (double)time(NULL), asked = 0, pressed = 0;
+    double since = wall_clock(), asked = 0, pressed = 0;
     pid_t job;
 
     *stopped = false;
@@ -258,12 +270,12 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         }
         if (asked)
             press(o->folder, job, asked, &pressed);
-        else if (show_live(o->folder, since, &view) > o->silence)
+        else if (!show_live(o, since, &view))
             end_by_force(o->folder, job);
         nap();
     }
     if (!asked)
-        show_live(o->folder, since, &view);
+        show_live(o, since, &view);
     live_view_end(&view);
     end_by_force(o->folder, job); /* whatever is left of it */
     folder_clear_stop(o->folder);

@@ -696,6 +696,7 @@ static int make_results(struct leader *l, err *e)
 static void look_around(struct leader *l)
 {
     double t = rank_clock();
+    char who[100];
 
     if (signal_seen && !l->stopping)
         stop_soon(l, strsignal(signal_seen));
@@ -703,8 +704,8 @@ static void look_around(struct leader *l)
         return;
     l->looked = t;
     look_after_workers(l);
-    if (!l->stopping && folder_stop_asked(l->o->folder))
-        stop_soon(l, "asked to");
+    if (!l->stopping && folder_stop_asked(l->o->folder, who, sizeof who))
+        stop_soon(l, *who ? who : "asked to");
     if (!l->stopping && access(l->o->folder->ledger, F_OK)) {
         err_set(&l->storage, ERR_STORAGE, "%s has vanished", l->o->folder->ledger);
         stop_soon(l, "the output folder has vanished");
@@ -882,6 +883,9 @@ static void quit_workers(struct leader *l)
     while (mail_pending(l->mail) && rank_clock() - start < (l->abrupt ? 0.2 : 1))
         rank_doze(&(int){0}, NULL, 0);
     l->abrupt |= mail_pending(l->mail) > 0;
+    for (int r = 1; r < l->ranks; r++) /* what was given up, but is only asleep, would keep mpirun waiting */
+        if (!l->workers[r].present && l->workers[r].hello.pid > 1 && rank_is_here(&l->workers[r].hello))
+            kill(l->workers[r].hello.pid, SIGKILL);
 }
 
 static void listen_to_signals(void)

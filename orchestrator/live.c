@@ -74,6 +74,15 @@ int live_write(const struct live *l, const char *path, err *e)
     return e->code;
 }
 
+int live_print(const struct live *l, FILE *out)
+{
+    json_t *o = live_json(l);
+    int status = json_dumpf(o, out, JSON_INDENT(1));
+
+    json_decref(o);
+    return fputc('\n', out) == EOF ? -1 : status;
+}
+
 static void copy_text(char *to, size_t size, const json_t *o, const char *name)
 {
     const char *text = json_string_value(json_object_get(o, name));
@@ -168,9 +177,14 @@ void live_free(struct live *l)
     *l = (struct live){0};
 }
 
+bool live_is_final(const struct live *l)
+{
+    return strcmp(l->state, "running") && strcmp(l->state, "stopping");
+}
+
 /* ------------------------------------------------------------------------------------------------ the line */
 
-static void span_text(double s, char *to, size_t size)
+void live_span(double s, char *to, size_t size)
 {
     if (!isfinite(s))
         snprintf(to, size, "?");
@@ -189,7 +203,7 @@ void live_line(const struct live *l, char *line, size_t size)
     char eta[32];
     int used;
 
-    span_text(l->eta, eta, sizeof eta);
+    live_span(l->eta, eta, sizeof eta);
     used = snprintf(line, size, "%d/%d trials, %d/%d stages, %d running, %.*f stages/s, ETA %s",
                     l->trials_done + l->trials_pruned, l->trials, l->stages_done, l->stages, l->trials_running,
                     l->rate < 10 ? 1 : 0, l->rate, eta);
@@ -197,6 +211,44 @@ void live_line(const struct live *l, char *line, size_t size)
         used += snprintf(line + used, size - (size_t)used, ", %d failed", l->trials_failed);
     if (strcmp(l->state, "running") && used < (int)size)
         snprintf(line + used, size - (size_t)used, " (%s)", l->state);
+}
+
+static void worker_line(const struct live_worker *w, FILE *out)
+{
+    char since[32], fraction[16] = "", epoch[48] = "";
+
+    live_span(w->since, since, sizeof since);
+    if (isfinite(w->fraction))
+        snprintf(fraction, sizeof fraction, "%3.0f %%", 100 * w->fraction);
+    if (w->epochs)
+        snprintf(epoch, sizeof epoch, " %s %d/%d", w->phase, w->epoch + 1, w->epochs);
+    fprintf(out, "  %4d  %-16.16s  %-9s  %5d  %6d", w->rank, w->host, w->state, w->done, w->failed);
+    if (*w->label)
+        fprintf(out, "  %s%s, for %s %s", w->label, epoch, since, fraction);
+    fputc('\n', out);
+}
+
+void live_screen(const struct live *l, FILE *out)
+{
+    char eta[32], since[32];
+
+    live_span(l->eta, eta, sizeof eta);
+    live_span(l->now - l->begun, since, sizeof since);
+    fprintf(out, "sweep %s: %s%s%s\n", l->sweep, l->state, *l->message ? ": " : "", l->message);
+    fprintf(out, "trials  %d: %d done, %d running, %d failed, %d pruned\n", l->trials, l->trials_done,
+            l->trials_running, l->trials_failed, l->trials_pruned);
+    fprintf(out, "stages  %d: %d done (%d of them before this run), %d set aside, %d blocked by these\n", l->stages,
+            l->stages_done, l->stages_reused, l->stages_aside, l->stages_blocked);
+    if (!live_is_final(l))
+        fprintf(out, "time    %s so far, %.1f stages/s, ETA %s\n", since, l->rate, eta);
+    if (l->workers_count && !live_is_final(l))
+        fprintf(out, "\n  rank  host              state       done  failed  now\n");
+    for (int i = 0; i < l->workers_count && !live_is_final(l); i++)
+        worker_line(&l->worker[i], out);
+    if (l->troubles_count)
+        fprintf(out, "\nlast troubles\n");
+    for (int i = 0; i < l->troubles_count; i++)
+        fprintf(out, "  %s: %s: %s\n", l->trouble[i].label, l->trouble[i].cause, l->trouble[i].text);
 }
 
 static double monotonic(void)

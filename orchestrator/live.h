@@ -30,17 +30,17 @@ struct live_trouble {
 };
 
 /* C(name, meaning): counts */
-#define LIVE_COUNTS(C)                                                                                                 \
-    C(trials, "of the sweep")                                                                                          \
-    C(trials_done, "finished")                                                                                         \
-    C(trials_failed, "that cannot be finished")                                                                        \
-    C(trials_pruned, "stopped early")                                                                                  \
-    C(trials_running, "with a stage under way")                                                                        \
-    C(stages, "distinct stages wanted, finished ones counted")                                                         \
-    C(stages_done, "finished")                                                                                         \
-    C(stages_reused, "finished before this run")                                                                       \
-    C(stages_aside, "set aside after failures")                                                                        \
-    C(stages_blocked, "that need one of these")                                                                        \
+#define LIVE_COUNTS(C)                                         \
+    C(trials, "of the sweep")                                  \
+    C(trials_done, "finished")                                 \
+    C(trials_failed, "that cannot be finished")                \
+    C(trials_pruned, "stopped early")                          \
+    C(trials_running, "with a stage under way")                \
+    C(stages, "distinct stages wanted, finished ones counted") \
+    C(stages_done, "finished")                                 \
+    C(stages_reused, "finished before this run")               \
+    C(stages_aside, "set aside after failures")                \
+    C(stages_blocked, "that need one of these")                \
     C(workers, "alive")
 
 struct live {
@@ -60,9 +60,16 @@ struct live {
 
 /* Write beside and rename; not synced to the disk, for it is worth nothing after a crash. */
 int live_write(const struct live *l, const char *path, err *e);
+int live_print(const struct live *l, FILE *out); /* the same JSON; 0 if all was written */
 /* ERR_MISSING if there is none, ERR_DAMAGED if it makes no sense.  live_free() afterwards. */
 int live_read(const char *path, struct live *l, err *e);
 void live_free(struct live *l);
+bool live_is_final(const struct live *l); /* rank 0's last word */
+
+/* Several lines: counts, workers, troubles. */
+void live_screen(const struct live *l, FILE *out);
+/* "2 min 03 s"; "?" if it is not finite. */
+void live_span(double seconds, char *text, size_t size);
 
 /* "12/40 trials, 85/212 stages, 2 running, 3.1 stages/s, ETA 2 min 10 s, 1 failed" */
 void live_line(const struct live *l, char *line, size_t size);

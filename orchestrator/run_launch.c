@@ -42,13 +42,14 @@ static struct outcome read_outcome(const char *path)
 
 static int check_missing(const struct plan *p, err *e)
 {
-    size_t used = 0;
+    char text[sizeof e->text] = "";
 
     for (int i = 0; i < p->missing_count; i++) {
-        err_set(e, ERR_MISSING, "%s%s%s", used ? e->text : "", used ? "; " : "", p->missing[i]);
-        used = strlen(e->text);
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof text - used, "%s%s", used ? "; " : "", p->missing[i]);
     }
-    return e->code;
+    return p->missing_count ? err_set(e, ERR_MISSING, "%s", text) : 0;
 }
 
 /* Say what the edit of a sweep means, if another one was run here before. */
@@ -84,6 +85,8 @@ static void tell_failures(const struct study *s)
                 known && known->text ? known->text : "");
         told++;
     }
+    if (s->standing.counts[TRIAL_FAILED] > told)
+        fprintf(stderr, "  and %d more\n", s->standing.counts[TRIAL_FAILED] - told);
     fprintf(stderr, "sluice run: `sluice retry %s` makes them eligible again; `sluice why %s TRIAL` says more\n",
             s->folder.root, s->folder.root);
 }
@@ -159,7 +162,7 @@ static int one_job(const struct run_options *o, struct study *s, bool *stopped, 
     const char *arguments[MOST_ARGUMENTS];
     char numbers[2][32], path[FOLDER_PATH + 64];
     struct launch_options launch = {
-        .folder = &s->folder, .workers = o->workers, .silence = 3 * o->patience + 30, .arguments = arguments};
+        .folder = &s->folder, .workers = o->workers, .silence = 2 * o->patience + 10, .arguments = arguments};
 
     if (o->overrides_count > MOST_ARGUMENTS - 20)
         return err_set(e, ERR_USAGE, "more than %d overrides", MOST_ARGUMENTS - 20);

@@ -10,11 +10,10 @@
 #include "orchestrator/launch.h"
 #include "orchestrator/leader.h"
 #include "orchestrator/lock.h"
+#include "orchestrator/origin.h"
 #include "orchestrator/results.h"
 #include "orchestrator/run.h"
 #include "orchestrator/study.h"
-#include "version/version.h"
-#include "worker/math.h"
 #include "worker/rank.h"
 
 enum { FINALIZE_SECONDS = 3 };
@@ -24,7 +23,6 @@ struct session {
     struct study study;
     struct folder_lock lock;
     struct results_origin origin;
-    char mpi[256];
 };
 
 static int make_results(void *context, const struct history *h, const struct standing *s, err *e)
@@ -41,17 +39,6 @@ static void sign_of_life(void *context)
     lock_beat(&session->lock);
 }
 
-/* The first line of what the MPI library says about itself. */
-static void name_mpi(char *text, size_t size)
-{
-    char whole[MPI_MAX_LIBRARY_VERSION_STRING] = "";
-    int n;
-
-    MPI_Get_library_version(whole, &n);
-    whole[strcspn(whole, ",\n")] = 0;
-    snprintf(text, size, "%s", whole);
-}
-
 static int lead(const struct run_options *o, struct session *session, struct leader_end *end, err *e)
 {
     struct study *s = &session->study;
@@ -59,16 +46,13 @@ static int lead(const struct run_options *o, struct session *session, struct lea
                                     .folder = &s->folder,
                                     .patience = o->patience,
                                     .show = !o->outcome,
-                                    .version = SLUICE_VERSION,
+                                    .version = session->origin.version,
                                     .results = make_results,
                                     .context = session,
                                     .beat = sign_of_life};
     bool changed;
 
     session->lock.fd = -1;
-    name_mpi(session->mpi, sizeof session->mpi);
-    session->origin =
-        (struct results_origin){SLUICE_VERSION, SLUICE_COMMIT, SLUICE_COMPILER, math_library(), session->mpi};
     if (!study_from_sweep(o->sweep, o->overrides, o->overrides_count, o->out, s, e) && !folder_make(&s->folder, e) &&
         !lock_take(s->folder.root, &session->lock, e)) {
         folder_clear_stop(&s->folder);
@@ -95,7 +79,7 @@ static void write_outcome(const struct run_options *o, const struct leader_end *
 
 static int run_as_leader(const struct run_options *o, bool *abrupt)
 {
-    struct session session = {0};
+    struct session session = {.origin = origin_here()};
     struct leader_end end = {0};
     err e = {0};
 

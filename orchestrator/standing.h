@@ -7,11 +7,11 @@
 #include "sweeps/plan.h"
 
 /* X(id, word in tables, meaning) */
-#define TRIAL_STATUSES(X)                                                                                              \
-    X(WAITING, "waiting", "its last stage has not run")                                                                \
-    X(RUNNING, "running", "a worker is at one of its stages")                                                          \
-    X(DONE, "done", "its last stage is finished")                                                                      \
-    X(FAILED, "failed", "a stage that it needs was set aside")                                                         \
+#define TRIAL_STATUSES(X)                                      \
+    X(WAITING, "waiting", "its last stage has not run")        \
+    X(RUNNING, "running", "a worker is at one of its stages")  \
+    X(DONE, "done", "its last stage is finished")              \
+    X(FAILED, "failed", "a stage that it needs was set aside") \
     X(PRUNED, "pruned", "stopped early by the sweep's rule")
 
 enum trial_status {

@@ -66,12 +66,22 @@ void rank_introduce(struct hello_message *hello)
     gethostname(hello->host, sizeof hello->host - 1);
 }
 
-bool rank_is_gone(const struct hello_message *hello)
+static bool of_this_host(const struct hello_message *hello)
 {
     char here[sizeof hello->host] = "";
 
     gethostname(here, sizeof here - 1);
-    return !strcmp(here, hello->host) && kill(hello->pid, 0) && errno == ESRCH;
+    return !strcmp(here, hello->host);
+}
+
+bool rank_is_here(const struct hello_message *hello)
+{
+    return of_this_host(hello) && !kill(hello->pid, 0);
+}
+
+bool rank_is_gone(const struct hello_message *hello)
+{
+    return of_this_host(hello) && kill(hello->pid, 0) && errno == ESRCH;
 }
 
 void rank_doze(int *idle, struct pollfd *fds, int n)

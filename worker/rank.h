@@ -25,7 +25,8 @@ int rank_serve(MPI_Comm comm, const struct rank_options *o, bool *abrupt, err *e
 /* This host and process, as a HELLO tells it. */
 struct hello_message;
 void rank_introduce(struct hello_message *hello);
-/* Is that process surely gone?  Known only for a process of this host. */
+/* Is it of this host, and alive?  Is it of this host, and gone?  Of other hosts nothing is known. */
+bool rank_is_here(const struct hello_message *hello);
 bool rank_is_gone(const struct hello_message *hello);
 
 /* How often a sign of life is sent, s. */
