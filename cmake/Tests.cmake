@@ -6,6 +6,10 @@
 # NEEDS a room may include what the room itself may include.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 find_program(PYTHON_WITH_H5PY NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(SLUICE_SANITIZE)
+  set(SANITIZER_ENVIRONMENT
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.supp:print_suppressions=0" "UBSAN_OPTIONS=print_stacktrace=1")
+endif()
 set(MPIRUN_FOR_TESTS ${MPIEXEC_EXECUTABLE} --allow-run-as-root --oversubscribe --bind-to none)
 
 function(check name)
@@ -24,13 +28,13 @@ function(check name)
   if(NOT C_RANKS)
     scratch_folder(${name} folder)
     add_test(NAME ${name} COMMAND ${name} ${C_ARGS} WORKING_DIRECTORY ${folder})
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${C_TIMEOUT} ENVIRONMENT "${C_ENV};OMP_NUM_THREADS=1")
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${C_TIMEOUT} ENVIRONMENT "${C_ENV};OMP_NUM_THREADS=1;${SANITIZER_ENVIRONMENT}")
   endif()
   foreach(ranks IN LISTS C_RANKS)
     scratch_folder(${name}-${ranks} folder)
     add_test(NAME ${name}-${ranks} COMMAND ${MPIRUN_FOR_TESTS} -n ${ranks} $<TARGET_FILE:${name}> ${C_ARGS}
       WORKING_DIRECTORY ${folder})
-    set_tests_properties(${name}-${ranks} PROPERTIES TIMEOUT ${C_TIMEOUT} ENVIRONMENT "${C_ENV};OMP_NUM_THREADS=1"
+    set_tests_properties(${name}-${ranks} PROPERTIES TIMEOUT ${C_TIMEOUT} ENVIRONMENT "${C_ENV};OMP_NUM_THREADS=1;${SANITIZER_ENVIRONMENT}"
       PROCESSORS 2)
   endforeach()
 endfunction()
