@@ -2,7 +2,9 @@
 #ifndef WORKER_COMMANDS_H
 #define WORKER_COMMANDS_H
 
-#define WORKER_COMMANDS(C) C("trainer", command_trainer, NULL)
+#define WORKER_COMMANDS(C)                                                                       \
+    C("pretrain", command_pretrain, "makes a backbone from images that the program draws itself") \
+    C("trainer", command_trainer, NULL)
 
 #define C(name, function, summary) int function(int argc, char **argv);
 WORKER_COMMANDS(C)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/h5.h"
@@ -14,6 +13,7 @@
 #include "model/formula.h"
 #include "model/kernels.h"
 #include "model/rng.h"
+#include "worker/fit.h"
 
 /* Images that set the scale of the dense targets: far from those of the training. */
 enum { SCALE_IMAGES = 4096 };
@@ -203,6 +203,55 @@ static void sine_positions(const struct vit_weights *w)
         }
 }
 
+/* Rows of Q (D, D): random, orthonormal (modified Gram-Schmidt on normal numbers). */
+static void orthonormal(float *Q, int D, rng *r)
+{
+    rng_fill_normal(r, Q, (size_t)D * (size_t)D, 1);
+    for (int i = 0; i < D; i++) {
+        float *row = Q + (size_t)i * (size_t)D, norm = 0;
+
+        for (int k = 0; k < i; k++) {
+            const float *other = Q + (size_t)k * (size_t)D;
+            float dot = 0;
+
+            for (int j = 0; j < D; j++)
+                dot += row[j] * other[j];
+            for (int j = 0; j < D; j++)
+                row[j] -= dot * other[j];
+        }
+        for (int j = 0; j < D; j++)
+            norm += row[j] * row[j];
+        for (int j = 0; j < D; j++)
+            row[j] /= sqrtf(norm);
+    }
+}
+
+/* Attention begins as trained attention looks (Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers", ICML
+ * 2023): tokens attend to tokens like themselves, Wq' Wk near the identity, and subtract what they find, Wproj Wv near its
+ * negative.  Over all heads Wq' Wk = I + Z and Wproj Wv = 0.4 (Z - I), Z normal of variance 1/D. */
+static void mimetic_attention(struct vit_weights *w, uint64_t seed)
+{
+    int D = w->shape.width;
+    size_t matrix = (size_t)D * (size_t)D;
+
+    for (int b = 0; b < w->shape.depth; b++) {
+        rng r = rng_stream(seed, RNG_BACKBONE_INIT, 2, 0, (uint32_t)b);
+        float *q = w->block[b].qkv_w, *k = q + matrix, *v = k + matrix, *projection = w->block[b].proj_w;
+
+        orthonormal(k, D, &r);
+        rng_fill_normal(&r, q, matrix, 1 / sqrtf((float)D));
+        for (size_t i = 0; i < matrix; i++)
+            q[i] += k[i];
+        orthonormal(v, D, &r);
+        rng_fill_normal(&r, projection, matrix, 1 / sqrtf((float)D));
+        for (int i = 0; i < D; i++)
+            for (int j = 0; j < D; j++)
+                projection[i * D + j] = 0.4f / 0.75f * (projection[i * D + j] - v[j * D + i]);
+        for (size_t i = 0; i < matrix; i++)
+            v[i] *= 0.75f;
+    }
+}
+
 static void init_weights(struct run *run)
 {
     uint64_t seed = (uint64_t)run->recipe->seed;
@@ -216,6 +265,7 @@ static void init_weights(struct run *run)
 
             glorot(t.data, t.rows, t.columns, &stream);
         }
+    mimetic_attention(run->weights, seed);
     sine_positions(run->weights);
     for (int h = 0; h < HEADS; h++)
         glorot(run->head[h].value, run->head[h].outputs, (size_t)run->recipe->width, &r);
@@ -375,7 +425,7 @@ static void recipe_text(const struct pretrain_recipe *r, char text[1024])
 
     text[0] = 0;
     for (int i = 0; i < FIELDS; i++)
-        used += snprintf(text + used, 1024 - (size_t)used, "%s=%.17g;", fields[i].key, get_field(r, &fields[i]));
+        used += snprintf(text + used, 1024 - (size_t)used, "%s=%g; ", fields[i].key, get_field(r, &fields[i]));
 }
 
 /* What a part file holds: the name, the numbers and how many. */
@@ -439,12 +489,14 @@ static int load_part(struct run *run, const char *part, err *e)
     return e->code;
 }
 
-static double seconds_now(void)
+char *pretrain_provenance(const struct pretrain_recipe *r, const char *recipe_path)
 {
-    struct timespec t;
+    const char *name = strrchr(recipe_path, '/');
+    char text[1024], *out = NULL;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    recipe_text(r, text);
+    return asprintf(&out, "sluice pretrain %s: %s only images drawn from formulas were seen", name ? name + 1 : recipe_path, text) < 0
+               ? NULL : out;
 }
 
 static int train(struct run *run, const char *part, double seconds, const struct host *host, double *loss, err *e)

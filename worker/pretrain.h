@@ -6,7 +6,8 @@
  * the cells).  The idea of regressing such features is that of MaskFeat (Wei et al., "Masked Feature Prediction
  * for Self-Supervised Visual Pre-Training", CVPR 2022), here from the whole picture.
  *
- * Mean squared errors, added; Glorot-uniform matrices, sine-cosine positions to start from; AdamW with decay on matrices; linear
+ * Mean squared errors, added; Glorot-uniform matrices, mimetic attention and sine-cosine positions to start
+ * from; AdamW with decay on matrices; linear
  * warm-up, then a cosine to zero. */
 #ifndef WORKER_PRETRAIN_H
 #define WORKER_PRETRAIN_H
@@ -42,6 +43,9 @@ struct pretrain_recipe {
 
 /* Read a recipe (YAML: the keys above, all optional).  ERR_CONFIG with file:line:column. */
 int pretrain_read(const char *path, struct pretrain_recipe *out, err *e);
+
+/* What a backbone says of its origin: program, method and every key of the recipe; malloc'd, NULL without memory. */
+char *pretrain_provenance(const struct pretrain_recipe *r, const char *recipe_path);
 
 struct vit_shape pretrain_shape(const struct pretrain_recipe *r);
 
