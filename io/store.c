@@ -536,8 +536,8 @@ static bool unpack(struct results *r, const struct layout *l, size_t first, size
     return good;
 }
 
-/* Read all rows of a table into the places of its layout, which are zero-filled. */
-static int read_rows(h5 *file, struct results *r, struct layout *l, const struct stored *s, err *e)
+/* Read all rows of a table into the places of its layout, which are zero-filled; `digesting` notes their digest. */
+static int read_rows(h5 *file, struct results *r, struct layout *l, const struct stored *s, bool digesting, err *e)
 {
     size_t step = block_rows(s->row_bytes, BLOCK_BYTES);
     hid_t space = H5Dget_space(s->array);
@@ -558,11 +558,12 @@ static int read_rows(h5 *file, struct results *r, struct layout *l, const struct
             status = h5_fail(file, ERR_DAMAGED, s->name, "cannot be read", e);
         else if (!unpack(r, l, first, count, block, s->row_bytes))
             status = err_set(e, ERR_DAMAGED, "%s: table %s holds a text that is too long", file->path, s->name);
-        digester_add(&d, block, count * s->row_bytes);
+        if (digesting)
+            digester_add(&d, block, count * s->row_bytes);
         H5Sclose(memory);
     }
     digest = digester_end(&d);
-    if (!status && !h5_entries_add(&file->entries, s->name, &digest))
+    if (!status && digesting && !h5_entries_add(&file->entries, s->name, &digest))
         status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     free(block);
     H5Sclose(space);
@@ -657,7 +658,8 @@ static bool make_room(struct results *r, const struct stored s[TABLES])
            (r->stages = keep(r, s[4].rows, sizeof *r->stages)) && (r->options = keep(r, s[5].rows, sizeof *r->options));
 }
 
-static int read_tables(h5 *file, struct results *r, err *e)
+/* Tables are numbered as in layouts_make() and in enum results_tables. */
+static int read_tables(h5 *file, struct results *r, unsigned wanted, err *e)
 {
     struct layout layouts[TABLES] = {{0}};
     struct stored stored[TABLES];
@@ -669,6 +671,9 @@ static int read_tables(h5 *file, struct results *r, err *e)
         status = stored_open(file, layouts[opened].table, &stored[opened], e);
     layouts_free(layouts);
     memset(layouts, 0, sizeof layouts);
+    for (int t = 0; t < opened; t++)
+        if (!(wanted >> t & 1))
+            stored[t].rows = 0;
     if (!status && !make_room(r, stored))
         status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     if (!status)
@@ -676,7 +681,8 @@ static int read_tables(h5 *file, struct results *r, err *e)
     if (!status && !layouts_make(layouts, r))
         status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     for (int t = 0; t < TABLES && !status; t++)
-        status = read_rows(file, r, &layouts[t], &stored[t], e);
+        if (wanted >> t & 1)
+            status = read_rows(file, r, &layouts[t], &stored[t], wanted == RESULTS_ALL, e);
     layouts_free(layouts);
     while (opened > 0)
         stored_close(&stored[--opened]);
@@ -756,6 +762,11 @@ static int check_digest(h5 *file, err *e)
 
 int results_read(const char *path, struct results *out, err *e)
 {
+    return results_read_tables(path, RESULTS_ALL, out, e);
+}
+
+int results_read_tables(const char *path, unsigned tables, struct results *out, err *e)
+{
     double schema;
     int status;
     h5 *file;
@@ -770,7 +781,8 @@ int results_read(const char *path, struct results *out, err *e)
     else if (schema != RESULTS_SCHEMA)
         status = err_set(e, ERR_DAMAGED, "%s: has schema version %g, this program reads version %d", path, schema,
                          RESULTS_SCHEMA);
-    else if (!(status = read_attributes(file, out, e)) && !(status = read_tables(file, out, e)))
+    else if (!(status = read_attributes(file, out, e)) && !(status = read_tables(file, out, tables, e)) &&
+             tables == RESULTS_ALL)
         status = check_digest(file, e);
     h5_close(file);
     if (status)

@@ -17,6 +17,16 @@
 
 enum { RESULTS_SCHEMA = 1 };
 
+enum results_tables {
+    RESULTS_TRIALS = 1,
+    RESULTS_ACCURACY = 2,
+    RESULTS_TRAINING = 4,
+    RESULTS_ATTEMPTS = 8,
+    RESULTS_STAGES = 16,
+    RESULTS_OPTIONS = 32,
+    RESULTS_ALL = 63
+};
+
 /* An option that the sweep varies: a field of /trials between seed and faa, with a value for each trial. */
 struct results_column {
     char name[NAME_SIZE];   /* the option's key with '_' for '.' */
@@ -68,6 +78,10 @@ int results_write(const char *path, const struct results *r, err *e);
 /* ERR_MISSING if there is no such file; ERR_DAMAGED if it is damaged or no results.h5 (it must have every table with
  * every field in its type; further fields of /trials are columns, further attributes that are text are kept). */
 int results_read(const char *path, struct results *out, err *e);
+/* The same for some tables only, for readers in a hurry: `tables` is an or of enum results_tables.  The others stay empty; they
+ * must be there, but their rows are not looked at.  Without all tables the file's digest cannot be checked, only the checksums
+ * of its chunks. */
+int results_read_tables(const char *path, unsigned tables, struct results *out, err *e);
 void results_free(struct results *r); /* harmless twice, and after a failure */
 
 /* The column of an option's key or field name; NULL if it does not vary. */
