@@ -14,6 +14,7 @@
 #include "analysis/formats.h"
 #include "io/store.h"
 
+enum { NEEDED = RESULTS_TRIALS | RESULTS_ACCURACY | RESULTS_ATTEMPTS | RESULTS_STAGES };
 enum { MOST_TASKS = 10000, MOST_CURVE_POINTS = 100000000 };
 
 struct reader {
@@ -411,7 +412,7 @@ int measured_read(const char *path, struct measured *m, err *e)
     struct reader k = {.path = folder ? inside : path, .r = m->store, .m = m, .e = e};
     if (folder && stat(inside, &s))
         err_set(e, ERR_MISSING, "%s: there is no results.h5 in it; is it the output folder of a sweep?", path);
-    else if (!results_read(k.path, m->store, e))
+    else if (!results_read_tables(k.path, NEEDED, m->store, e))
         read_all(&k);
     free(inside);
     return e->code;
