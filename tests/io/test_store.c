@@ -536,6 +536,25 @@ static void a_hundred_thousand_trials_take_seconds(void **state)
     unlink("large.h5");
 }
 
+static void tables_can_be_read_alone(void **state)
+{
+    struct results back;
+    struct sample s;
+    err e = {0};
+
+    (void)state;
+    sample_make(&s, 7, 3);
+    GOOD(results_write("some.h5", &s.results, &e));
+    GOOD(results_read_tables("some.h5", RESULTS_TRIALS | RESULTS_STAGES, &back, &e));
+    assert_rows_equal(&table_trials, back.trials, s.trials, back.trials_count, sizeof *s.trials);
+    assert_rows_equal(&table_stages, back.stages, s.stages, back.stages_count, sizeof *s.stages);
+    assert_columns_equal(&back, &s.results);
+    assert_int_equal(back.stages_count, s.results.stages_count);
+    assert_int_equal(back.accuracy_count + back.training_count + back.attempts_count + back.options_count, 0);
+    results_free(&back);
+    sample_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
