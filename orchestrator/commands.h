@@ -1,8 +1,11 @@
 /* orchestrator/commands.h - the commands of this room: C(name, function, summary).  See main.c. */
 #ifndef ORCHESTRATOR_COMMANDS_H
+#define ORCHESTRATOR_COMMANDS_H
+
 /* clang-format off */
 #define ORCHESTRATOR_COMMANDS(C)                                                        \
     C("run", command_run, "run a sweep, or continue it")                                \
+    C("plan", command_plan, "what a run would do, without doing it")                    \
     C("status", command_status, "how a sweep stands: trials, workers, failures, ETA")   \
     C("watch", command_watch, "status, kept up to date")                                \
     C("cancel", command_cancel, "stop a running sweep cleanly")                         \

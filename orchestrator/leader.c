@@ -186,7 +186,7 @@ static bool checkpoint_good(struct leader *l, int stage, bool deep, char *why, s
             h5_verify(file, &e);
     }
     h5_close(file);
-    snprintf(why, size, "%s", e.text);
+    snprintf(why, size, "%.*s", (int)size - 1, e.text);
     return !e.code;
 }
 
