@@ -60,7 +60,8 @@ static void write_settings(FILE *out)
         write_cell(out, s->help);
         fputs(" |\n", out);
     }
-    fputs("| `slurm.setup` | | a list of lines | shell commands before the program, such as `module load openmpi` |\n",
+    fputs("| `slurm.setup` | | a list of lines | shell commands before the program, such as `module load openmpi` |\n"
+          "| `slurm.additional` | | a list of lines | more options of sbatch, such as `--reservation=course` |\n",
           out);
 }
 

@@ -34,10 +34,15 @@
     S(SLURM_ACCOUNT, "slurm.account", LINE, "", 0, 200, "", "sbatch --account")                                         \
     S(SLURM_QOS, "slurm.qos", LINE, "", 0, 200, "", "sbatch --qos")                                                     \
     S(SLURM_CONSTRAINT, "slurm.constraint", LINE, "", 0, 200, "", "sbatch --constraint")                                \
+    S(SLURM_EXCLUDE, "slurm.exclude", LINE, "", 0, 1000, "", "sbatch --exclude: nodes to keep away from")               \
+    S(SLURM_GRES, "slurm.gres", LINE, "", 0, 200, "", "sbatch --gres")                                                  \
     S(SLURM_NODES, "slurm.nodes", INT, "1", 1, 100000, "", "sbatch --nodes")                                            \
-    S(SLURM_RANKS_PER_NODE, "slurm.ranks_per_node", AUTO, "auto", 1, 4096, "", "sbatch --ntasks-per-node")              \
+    S(SLURM_RANKS_PER_NODE, "slurm.ranks_per_node", AUTO, "auto", 1, 4096, "", "sbatch --ntasks-per-node; auto: whole nodes, with as many ranks as their cores allow") \
+    S(SLURM_CPUS_PER_RANK, "slurm.cpus_per_rank", AUTO, "auto", 1, 4096, "", "sbatch --cpus-per-task; auto: resources.threads_per_rank, or 1") \
+    S(SLURM_MEM, "slurm.mem", LINE, "", 0, 20, "", "sbatch --mem, of a node: 64G; left out: by resources.memory_gb")    \
     S(SLURM_TIME, "slurm.time", DURATION, "none", 60, 31536000, "", "sbatch --time; the job requeues itself until the sweep is done") \
-    S(SLURM_JOBS, "slurm.jobs", INT, "1", 1, 1000, "", "jobs of a job array that share the sweep")
+    S(SLURM_LAUNCHER, "slurm.launcher", CHOICE, "mpirun", 0, 0, "mpirun|srun", "what starts the ranks in the job")      \
+    S(SLURM_MAIL, "slurm.mail", LINE, "", 0, 200, "", "an address for sbatch --mail-user: the end, failure and requeueing of the job")
 /* clang-format on */
 
 enum setting {

@@ -74,8 +74,9 @@ struct sweep_published {
 
 struct sweep {
     struct setting_value setting[SETTING_COUNT];
-    int setup_count;
-    const char **setup; /* slurm.setup: lines of shell that the user wants before the program */
+    int setup_count, additional_count;
+    const char **setup;      /* slurm.setup: lines of shell that the user wants before the program */
+    const char **additional; /* slurm.additional: more options of sbatch, "--nice=100" */
     struct trial_config base;
     int axes_count, includes_count, excludes_count, whens_count, published_count;
     struct sweep_axis *axes;

@@ -9,7 +9,7 @@
 #include "sweeps/stage.h"
 #include "sweeps/sweep_private.h"
 
-enum { MAX_DEFAULTS_DEPTH = 8, MAX_SETUP = 200 };
+enum { MAX_DEFAULTS_DEPTH = 8, MAX_LINES = 200 };
 
 typedef void read_section(struct reader *r, const struct yaml_node *key, const struct yaml_node *node);
 
@@ -27,36 +27,35 @@ static void read_setting(struct reader *r, enum setting id, const struct yaml_no
         complain(r, node, "%s", e.text);
 }
 
-/* slurm.setup: lines of shell, written to the job script as they are. */
-static void read_setup(struct reader *r, const struct yaml_node *node)
+/* A list of lines.  slurm.setup is shell, written to the job script as it is; slurm.additional is quoted. */
+static void read_lines(struct reader *r, const struct yaml_node *node, const char *key, const char ***lines, int *count)
 {
-    struct sweep *s = r->sweep;
-
-    if (!expect_list(r, node, "slurm.setup"))
+    if (!expect_list(r, node, key))
         return;
-    if (node->count > MAX_SETUP) {
-        complain(r, node, "slurm.setup has more than %d lines", MAX_SETUP);
+    if (node->count > MAX_LINES) {
+        complain(r, node, "%s has more than %d lines", key, MAX_LINES);
         return;
     }
-    s->setup = sweep_memory(s, (size_t)(node->count + 1) * sizeof *s->setup);
-    s->setup_count = 0;
-    for (int i = 0; i < node->count && s->setup; i++) {
+    *lines = sweep_memory(r->sweep, (size_t)(node->count + 1) * sizeof **lines);
+    *count = 0;
+    for (int i = 0; i < node->count && *lines; i++) {
         const struct yaml_node *line = node->values[i];
         if (line->kind != YAML_SCALAR || strpbrk(line->text, "\r\n") || strlen(line->text) > 1000)
-            complain(r, line, "slurm.setup: each item must be one line of at most 1000 characters");
+            complain(r, line, "%s: each item must be one line of at most 1000 characters", key);
         else
-            s->setup[s->setup_count++] = intern(line->text);
+            (*lines)[(*count)++] = intern(line->text);
     }
 }
 
 static void unknown_setting(struct reader *r, const struct yaml_node *key, const char *path)
 {
-    const char *keys[SETTING_COUNT + 1], *near;
+    const char *keys[SETTING_COUNT + 2], *near;
 
     for (int i = 0; i < SETTING_COUNT; i++)
         keys[i] = setting_info(i)->key;
     keys[SETTING_COUNT] = "slurm.setup";
-    near = nearest_word(path, keys, SETTING_COUNT + 1);
+    keys[SETTING_COUNT + 1] = "slurm.additional";
+    near = nearest_word(path, keys, SETTING_COUNT + 2);
     complain(r, key, "there is no key '%.80s'%s%s%s", path, near ? "; did you mean '" : "", near ? near : "",
              near ? "'?" : "");
 }
@@ -74,7 +73,9 @@ static void read_group(struct reader *r, const struct yaml_node *key, const stru
         if (id < SETTING_COUNT)
             read_setting(r, id, node->values[i]);
         else if (!strcmp(path, "slurm.setup"))
-            read_setup(r, node->values[i]);
+            read_lines(r, node->values[i], path, &r->sweep->setup, &r->sweep->setup_count);
+        else if (!strcmp(path, "slurm.additional"))
+            read_lines(r, node->values[i], path, &r->sweep->additional, &r->sweep->additional_count);
         else
             unknown_setting(r, node->keys[i], path);
     }

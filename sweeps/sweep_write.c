@@ -142,6 +142,17 @@ static void write_published(FILE *out, const struct sweep *s)
     }
 }
 
+static void write_lines(FILE *out, const char *key, const char *const *lines, int count)
+{
+    if (count)
+        fprintf(out, "  %s:\n", key);
+    for (int i = 0; i < count; i++) {
+        fputs("    - ", out);
+        write_quoted(out, lines[i]);
+        fputc('\n', out);
+    }
+}
+
 /* Settings by groups: `a.b` stands under `a`, and the rows of a group follow each other. */
 static void write_settings(FILE *out, const struct sweep *s)
 {
@@ -159,11 +170,8 @@ static void write_settings(FILE *out, const struct sweep *s)
         write_quoted(out, s->setting[i].text);
         fputc('\n', out);
     }
-    for (int i = 0; i < s->setup_count; i++) {
-        fputs(i ? "    - " : "  setup:\n    - ", out); /* the last group is slurm */
-        write_quoted(out, s->setup[i]);
-        fputc('\n', out);
-    }
+    write_lines(out, "setup", s->setup, s->setup_count); /* the last group is slurm */
+    write_lines(out, "additional", s->additional, s->additional_count);
 }
 
 int sweep_write(const struct sweep *s, char **yaml, err *e)

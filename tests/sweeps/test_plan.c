@@ -345,7 +345,7 @@ static void test_frozen(void **state)
         "exclude: [{seed: [4], train.epochs: 3}]\n"
         "when: [{if: {train.batch: 16, seed: 5}, set: {gate.train: every_task}}]\n"
         "published: {source: 'a \"book\"', rows: [{method: norga, faa: 94.48, faa_sd: 0.13, label: NoRGa}]}\n"
-        "slurm: {setup: [module load x, \"echo 'hi'\"]}\n";
+        "slurm: {setup: [module load x, \"echo 'hi'\"], additional: [--nice=100]}\n";
     struct planned *p = make(yaml), *again;
     char *text, *text2;
     err e = {0};
@@ -362,6 +362,8 @@ static void test_frozen(void **state)
     assert_string_equal(again->sweep.published_source, "a \"book\"");
     assert_int_equal(again->sweep.setup_count, 2);
     assert_string_equal(again->sweep.setup[1], "echo 'hi'");
+    assert_int_equal(again->sweep.additional_count, 1);
+    assert_string_equal(again->sweep.additional[0], "--nice=100");
     assert_true(again->sweep.published[0].faa == 94.48);
     assert_int_equal(sweep_write(&again->sweep, &text2, &e), 0);
     assert_int_equal(strlen(text2), strlen(text) - strlen("random") + strlen("zip"));
