@@ -38,7 +38,7 @@ struct h5 {
     char *path;
     bool writing, failed; /* failed: a write did, so commit will refuse */
     struct atomic_file disk;
-    struct h5_entries entries; /* of every array written; of a file of tables, of every table read */
+    struct h5_entries entries; /* of every array written */
 };
 
 /* Fail with HDF5's innermost message behind our own words. */

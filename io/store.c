@@ -298,6 +298,7 @@ static int write_table(h5 *file, struct layout *l, err *e)
     const char *twice = duplicate_name(l);
     struct digester d;
     struct digest digest;
+    char hex[DIGEST_HEX];
     bool good;
 
     if (twice)
@@ -318,7 +319,9 @@ static int write_table(h5 *file, struct layout *l, err *e)
     h5_entry_start(&d, l->table, H5_TYPES, 1, &l->rows);
     good = array >= 0 && write_rows(l, array, type, &d);
     digest = digester_end(&d);
-    good = good && h5_entries_add(&file->entries, l->table, &digest);
+    digest_to_hex(&digest, hex);
+    good = good && h5_attribute_write(array, "digest", h5_text_type(sizeof hex), hex) &&
+           h5_entries_add(&file->entries, l->table, &digest);
     for (int k = 0; k < l->count && good; k++)
         good = write_member_attribute(array, &l->members[k], "unit", l->members[k].unit) &&
                write_member_attribute(array, &l->members[k], "help", l->members[k].help) &&
@@ -536,8 +539,49 @@ static bool unpack(struct results *r, const struct layout *l, size_t first, size
     return good;
 }
 
-/* Read all rows of a table into the places of its layout, which are zero-filled; `digesting` notes their digest. */
-static int read_rows(h5 *file, struct results *r, struct layout *l, const struct stored *s, bool digesting, err *e)
+/* An attribute of a table, where there is one and it is a text that fits; "" otherwise.  False if it cannot be read. */
+static bool table_attribute(const struct stored *s, const char *name, char *to, size_t size)
+{
+    htri_t exists = H5Aexists(s->array, name);
+    hid_t attribute, type;
+    bool good;
+
+    *to = '\0';
+    if (exists <= 0)
+        return exists == 0;
+    if ((attribute = H5Aopen(s->array, name, H5P_DEFAULT)) < 0)
+        return false;
+    type = H5Aget_type(attribute);
+    good = type >= 0;
+    if (good && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && H5Tget_size(type) <= size &&
+        H5Aget_storage_size(attribute) == H5Tget_size(type)) {
+        memset(to, 0, size);
+        good = H5Aread(attribute, type, to) >= 0;
+        to[size - 1] = '\0';
+    }
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return good;
+}
+
+/* Compare the digest of a table's rows with the one recorded beside them. */
+static int check_digest(h5 *file, const struct stored *s, const struct digest *found, err *e)
+{
+    struct digest recorded;
+    char hex[DIGEST_HEX];
+
+    if (!table_attribute(s, "digest", hex, sizeof hex))
+        return h5_fail(file, ERR_DAMAGED, s->name, "its digest cannot be read", e);
+    if (!digest_from_hex(hex, &recorded))
+        return err_set(e, ERR_DAMAGED, "%s: table %s has no digest", file->path, s->name);
+    if (!digest_equal(&recorded, found))
+        return err_set(e, ERR_DAMAGED, "%s: table %s is not what was written (the digest differs)", file->path,
+                       s->name);
+    return 0;
+}
+
+/* Read all rows of a table into the places of its layout, which are zero-filled. */
+static int read_rows(h5 *file, struct results *r, struct layout *l, const struct stored *s, err *e)
 {
     size_t step = block_rows(s->row_bytes, BLOCK_BYTES);
     hid_t space = H5Dget_space(s->array);
@@ -558,44 +602,24 @@ static int read_rows(h5 *file, struct results *r, struct layout *l, const struct
             status = h5_fail(file, ERR_DAMAGED, s->name, "cannot be read", e);
         else if (!unpack(r, l, first, count, block, s->row_bytes))
             status = err_set(e, ERR_DAMAGED, "%s: table %s holds a text that is too long", file->path, s->name);
-        if (digesting)
-            digester_add(&d, block, count * s->row_bytes);
+        digester_add(&d, block, count * s->row_bytes);
         H5Sclose(memory);
     }
     digest = digester_end(&d);
-    if (!status && digesting && !h5_entries_add(&file->entries, s->name, &digest))
-        status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
+    if (!status)
+        status = check_digest(file, s, &digest, e);
     free(block);
     H5Sclose(space);
     return status;
 }
 
-/* "<column>.<what>" of /trials, where there is one and it is a text that fits; "" otherwise.  False if it cannot be
- * read. */
+/* "<column>.<what>" of /trials. */
 static bool column_attribute(const struct stored *s, const char *column, const char *what, char *to, size_t size)
 {
     char name[2 * NAME_SIZE];
-    hid_t attribute, type;
-    htri_t exists;
-    bool good;
 
-    *to = '\0';
     snprintf(name, sizeof name, "%s.%s", column, what);
-    if ((exists = H5Aexists(s->array, name)) <= 0)
-        return exists == 0;
-    if ((attribute = H5Aopen(s->array, name, H5P_DEFAULT)) < 0)
-        return false;
-    type = H5Aget_type(attribute);
-    good = type >= 0;
-    if (good && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && H5Tget_size(type) <= size &&
-        H5Aget_storage_size(attribute) == H5Tget_size(type)) {
-        memset(to, 0, size);
-        good = H5Aread(attribute, type, to) >= 0;
-        to[size - 1] = '\0';
-    }
-    H5Tclose(type);
-    H5Aclose(attribute);
-    return good;
+    return table_attribute(s, name, to, size);
 }
 
 /* The values of a column that is about to be read. */
@@ -682,7 +706,7 @@ static int read_tables(h5 *file, struct results *r, unsigned wanted, err *e)
         status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     for (int t = 0; t < TABLES && !status; t++)
         if (wanted >> t & 1)
-            status = read_rows(file, r, &layouts[t], &stored[t], wanted == RESULTS_ALL, e);
+            status = read_rows(file, r, &layouts[t], &stored[t], e);
     layouts_free(layouts);
     while (opened > 0)
         stored_close(&stored[--opened]);
@@ -748,18 +772,6 @@ static int read_attributes(h5 *file, struct results *r, err *e)
     return 0;
 }
 
-/* The rows as they were read against the digest recorded for them. */
-static int check_digest(h5 *file, err *e)
-{
-    struct digest recorded, found = h5_entries_digest(&file->entries);
-
-    if (h5_digest(file, &recorded, e))
-        return e->code;
-    if (!digest_equal(&recorded, &found))
-        return err_set(e, ERR_DAMAGED, "%s: its tables are not what was written (the digest differs)", file->path);
-    return 0;
-}
-
 int results_read(const char *path, struct results *out, err *e)
 {
     return results_read_tables(path, RESULTS_ALL, out, e);
@@ -781,9 +793,8 @@ int results_read_tables(const char *path, unsigned tables, struct results *out, 
     else if (schema != RESULTS_SCHEMA)
         status = err_set(e, ERR_DAMAGED, "%s: has schema version %g, this program reads version %d", path, schema,
                          RESULTS_SCHEMA);
-    else if (!(status = read_attributes(file, out, e)) && !(status = read_tables(file, out, tables, e)) &&
-             tables == RESULTS_ALL)
-        status = check_digest(file, e);
+    else if (!(status = read_attributes(file, out, e)))
+        status = read_tables(file, out, tables, e);
     h5_close(file);
     if (status)
         results_free(out);

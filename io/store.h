@@ -2,10 +2,10 @@
  *
  * /trials /accuracy /training /attempts /stages /options are compound data sets with one row each for a trial, an
  * evaluation, ... (io/tables.h, docs/interface.md section 4), of plain types only: 64-bit integers, doubles and UTF-8
- * texts of a fixed length, which is chosen to fit the longest.  They are chunked, shuffled, deflated and checksummed; a
- * digest of all rows is recorded and compared when they are read. A data set's attributes
- * "<field>.unit", "<field>.help" and, for a varied option, "<field>.option" say what its fields are.  The attributes of
- * / are the sweep's provenance as text, and schema_version. */
+ * texts of a fixed length, which is chosen to fit the longest.  They are chunked, shuffled, deflated and checksummed.
+ * A data set's attributes "<field>.unit", "<field>.help" and, for a varied option, "<field>.option" say what its fields
+ * are; "digest" is that of its rows and compared when they are read.  The attributes of / are the sweep's provenance as
+ * text, and schema_version. */
 #ifndef IO_STORE_H
 #define IO_STORE_H
 
@@ -79,8 +79,7 @@ int results_write(const char *path, const struct results *r, err *e);
  * every field in its type; further fields of /trials are columns, further attributes that are text are kept). */
 int results_read(const char *path, struct results *out, err *e);
 /* The same for some tables only, for readers in a hurry: `tables` is an or of enum results_tables.  The others stay empty; they
- * must be there, but their rows are not looked at.  Without all tables the file's digest cannot be checked, only the checksums
- * of its chunks. */
+ * must be there, but their rows are not looked at. */
 int results_read_tables(const char *path, unsigned tables, struct results *out, err *e);
 void results_free(struct results *r); /* harmless twice, and after a failure */
 
