@@ -222,7 +222,10 @@ static int report(const struct arguments *args, const struct measured *m, err *e
     if (each_word(args->format ? args->format : "text", "--format", take_format, &formats, e))
         return e->code;
     request.wanted = args->baseline ? g.wanted : NULL;
-    if (!yaml || !published_read(yaml, strlen(yaml), &published, e)) {
+    if (yaml && published_read(yaml, strlen(yaml), &published, e)) {
+        const err cause = *e; /* what the user wrote was checked before the sweep ran: the file has changed since */
+        err_set(e, ERR_DAMAGED, "%s: the sweep that it keeps cannot be read: %.500s", args->path, cause.text);
+    } else {
         document_start(&d, "");
         d.title = document_text(&d, "Report of the sweep %s", m->name);
         if (!ablation_start(&a, m, g.by, g.count, request.main, e) && !report_compose(&d, &a, &request, e))

@@ -111,10 +111,22 @@ static void fill_attempt(const struct sample *s, struct tables *t, int i)
     snprintf(g->checkpoint, sizeof g->checkpoint, "checkpoints/%s.h5", g->stage_key);
 }
 
+static void tell(enum lie lie, struct tables *t)
+{
+    if (lie == LIE_TRIAL_TWICE)
+        t->trials[2].trial = 0;
+    else if (lie == LIE_NO_SUCH_TRIAL)
+        t->accuracy[1].trial = 1000000;
+    else if (lie == LIE_STATUS)
+        strcpy(t->trials[0].status, "splendid");
+    else if (lie == LIE_TASK)
+        t->accuracy[0].row.task = 7; /* evaluated before it was learned */
+}
+
 int sample_store_write(const char *path, const struct sample *s, err *e)
 {
-    static const struct results_attribute attributes[] = {
-        {"sweep_name", "sample"}, {"sweep_yaml", yaml}, {"program", "0.1.0"}};
+    const struct results_attribute attributes[] = {
+        {"sweep_name", "sample"}, {"sweep_yaml", s->lie == LIE_YAML ? "a: [" : yaml}, {"program", "0.1.0"}};
     size_t n = (size_t)(s->gates * s->lengths * s->seeds), cells = (size_t)(s->tasks * (s->tasks + 1) / 2);
     struct tables t = {
         .trials = calloc(n + 1, sizeof *t.trials),
@@ -129,6 +141,7 @@ int sample_store_write(const char *path, const struct sample *s, err *e)
         fill_trial(s, &t, (int)i);
         fill_attempt(s, &t, (int)i);
     }
+    tell(s->lie, &t);
     size_t tried = s->finished < (int)n ? (size_t)s->finished : n;
     const struct results_column columns[] = {
         {.name = "gate_activation",

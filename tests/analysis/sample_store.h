@@ -6,12 +6,16 @@
 
 #include "io/store.h"
 
+/* What the file says that cannot be. */
+enum lie { LIE_NONE, LIE_TRIAL_TWICE, LIE_NO_SUCH_TRIAL, LIE_STATUS, LIE_TASK, LIE_YAML };
+
 struct sample {
     int gates, lengths, seeds; /* gates up to 6; trials = gates * lengths * seeds */
     int tasks;
     int finished; /* trials done, from the first; the rest is waiting */
     int ranks;
     bool failure; /* trial 1 failed */
+    enum lie lie;
 };
 
 /* The same numbers for the same sample. */

@@ -13,13 +13,13 @@
 #include "small_sweep.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define DONE(a, b, s, y)                                                                                               \
-    {                                                                                                                  \
-        .value = {a, b}, .seed = s, .status = STATUS_done, .faa = y, .caa = y + 1, .ffm = 1                            \
+#define DONE(a, b, s, y)                                                                    \
+    {                                                                                       \
+        .value = {a, b}, .seed = s, .status = STATUS_done, .faa = y, .caa = y + 1, .ffm = 1 \
     }
-#define NOT_DONE(a, b, s, how)                                                                                         \
-    {                                                                                                                  \
-        .value = {a, b}, .seed = s, .status = STATUS_##how, .faa = NAN, .caa = NAN, .ffm = NAN, .cause = "x"           \
+#define NOT_DONE(a, b, s, how)                                                                               \
+    {                                                                                                        \
+        .value = {a, b}, .seed = s, .status = STATUS_##how, .faa = NAN, .caa = NAN, .ffm = NAN, .cause = "x" \
     }
 
 static const char *const names[SMALL_FACTORS] = {"gate.activation", "prompt.length"};

@@ -20,8 +20,8 @@
 #include "small_sweep.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define LONG_NAME                                                                                                      \
-    "a-very-long-name-that-no-table-was-made-for-but-that-somebody-gave-to-a-backbone-pretrained-on-everything-"       \
+#define LONG_NAME                                                                                                \
+    "a-very-long-name-that-no-table-was-made-for-but-that-somebody-gave-to-a-backbone-pretrained-on-everything-" \
     "with-sharpness-aware-minimisation"
 
 struct fixture {
