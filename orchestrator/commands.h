@@ -5,6 +5,7 @@
 /* clang-format off */
 #define ORCHESTRATOR_COMMANDS(C)                                                        \
     C("run", command_run, "run a sweep, or continue it")                                \
+    C("train", command_train, "one trial in this process, without MPI")                 \
     C("plan", command_plan, "what a run would do, without doing it")                    \
     C("status", command_status, "how a sweep stands: trials, workers, failures, ETA")   \
     C("watch", command_watch, "status, kept up to date")                                \
