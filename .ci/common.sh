@@ -33,23 +33,30 @@ install_packages() {
         return
     fi
     say "missing packages: ${absent[*]}"
-    if ((EUID != 0)); then
+    if (($(id -u) != 0)); then
         if sudo -n true 2> /dev/null; then
             as_root=(sudo -n)
         elif [[ -t 0 ]] && command -v sudo > /dev/null; then
             as_root=(sudo)
         else
             say "no right to install them; please have somebody run"
-            printf '    sudo apt-get update && sudo apt-get install --yes --no-install-recommends %s\n' "${absent[*]}" >&2
+            show_line sudo "${absent[@]}"
             exit 2
         fi
     fi
     local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet)
     if ! "${apt[@]}" update > /dev/null || ! "${apt[@]}" install --yes --no-install-recommends "${absent[@]}" < /dev/null; then
-        say "the packages could not be installed; the line that failed is"
-        printf '    %sapt-get update && apt-get install --yes --no-install-recommends %s\n' "${as_root[0]:+sudo }" "${absent[*]}" >&2
+        say "the packages could not be installed; what was tried is"
+        show_line "${as_root[0]-}" "${absent[@]}"
         exit 2
     fi
+}
+
+# show_line SUDO NAME...: the command that installs, for a person to type.
+show_line() {
+    local sudo=${1:+$1 }
+    shift
+    printf '    %sapt-get update && %sapt-get install --yes --no-install-recommends %s\n' "$sudo" "$sudo" "$*" >&2
 }
 
 # build PRESET [TARGET...]: configure where it is new or SLUICE_WERROR has changed, and build.
