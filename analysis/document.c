@@ -115,12 +115,12 @@ static const char *text_of(struct document *d, const char *format, va_list argum
     return text;
 }
 
-#define TEXT_OF(result, d, format)                                                                                     \
-    do {                                                                                                               \
-        va_list arguments_;                                                                                            \
-        va_start(arguments_, format);                                                                                  \
-        (result) = text_of(d, format, arguments_);                                                                     \
-        va_end(arguments_);                                                                                            \
+#define TEXT_OF(result, d, format)                 \
+    do {                                           \
+        va_list arguments_;                        \
+        va_start(arguments_, format);              \
+        (result) = text_of(d, format, arguments_); \
+        va_end(arguments_);                        \
     } while (0)
 
 const char *document_text(struct document *d, const char *format, ...)

@@ -32,8 +32,7 @@ const char *cell_to_text(const struct report_column *column, const struct report
 
     switch (column->kind) {
     case COLUMN_TEXT:
-        snprintf(out, CELL_SIZE, "%s", cell->text ? cell->text : "–");
-        return out;
+        return cell->text && *cell->text ? cell->text : strcpy(out, "–");
     case COLUMN_COUNT:
         return rounded(cell->number, 0, out);
     case COLUMN_NUMBER:

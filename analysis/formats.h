@@ -39,8 +39,8 @@ extern const int report_formats_count;
 
 enum { CELL_SIZE = 160 };
 
-/* What people read in a cell that is not text: rounded, "–" for what does not exist.  `plus_minus` is the sign between
- * mean and deviation.  Returns `out`. */
+/* What people read in a cell: rounded, "–" for what does not exist.  `plus_minus` is the sign between mean and
+ * deviation.  Returns the cell's own text, however long, or `out`. */
 const char *cell_to_text(const struct report_column *column, const struct report_cell *cell, const char *plus_minus,
                          char out[CELL_SIZE]);
 

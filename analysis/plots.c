@@ -1,6 +1,8 @@
 /* analysis/plots.c - scales, labels and the choice of groups.  See plots.h. */
 #include "analysis/plots.h"
 
+#include "analysis/formats.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,13 +99,29 @@ int plot_groups(const struct ablation *a, int most, int *out)
     return n;
 }
 
+enum { HEAD = 14, TAIL = 8 };
+
+/* A long name by its ends, so that what follows it on the line is still seen. */
+static const char *shortened(struct document *d, const char *name)
+{
+    size_t n = strlen(name), head = HEAD, tail = n - TAIL;
+
+    if (text_width(name) <= HEAD + TAIL + 2)
+        return name;
+    while (head > 0 && ((unsigned char)name[head] & 0xc0) == 0x80)
+        head--;
+    while (name[tail] && ((unsigned char)name[tail] & 0xc0) == 0x80)
+        tail++;
+    return document_text(d, "%.*s…%s", (int)head, name, name + tail);
+}
+
 const char *plot_group_label(struct document *d, const struct ablation *a, int group)
 {
     const char *label = "";
 
     for (int i = 0; i < a->by_count; i++) {
         const struct factor *f = &a->m->factors[a->by[i]];
-        label = document_text(d, "%s%s%s", label, i ? " · " : "", f->levels[a->groups[group].level[i]]);
+        label = document_text(d, "%s%s%s", label, i ? " · " : "", shortened(d, f->levels[a->groups[group].level[i]]));
     }
     return a->by_count ? label : "all trials";
 }

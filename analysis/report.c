@@ -170,7 +170,7 @@ static void compose_ablation(struct report *r)
         put_levels(r, t, group->level);
         put_number(r->d, t, (double)group->count);
         if (unfinished)
-            put_text(r->d, t, "%zu of %zu", group->status[STATUS_done], group->trials);
+            put_text(r->d, t, "%zu/%zu", group->status[STATUS_done], group->trials);
         for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) {
             if (shown[k] == METRIC_TII && !any_measured(a, METRIC_TII))
                 continue;
@@ -340,7 +340,8 @@ static void compose_variance(struct report *r)
         document_text(
             r->d,
             "Analysis of variance with seeds as blocks, type II sums of squares, %.0f residual degrees of freedom. "
-            "Share: of the variation within seeds. A dash: the trials cannot tell this term from others.",
+            "Share: of the variation within seeds. A dash: the trials cannot tell this term from others, or "
+            "show no noise to test against.",
             a->residual_df),
         columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < a->terms_count; i++) {
@@ -602,7 +603,7 @@ static double in_standard_errors(const struct estimate *measured, const struct e
 
 static void compose_published(struct report *r)
 {
-    static const struct report_column columns[] = {
+    const struct report_column columns[] = {
         {COLUMN_TEXT, "published as", "label", "", 0},
         {COLUMN_TEXT, "metric", "metric", "", 0},
         {COLUMN_SPREAD, "measured", "measured", "%", 2},

@@ -33,8 +33,9 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}\n"
     "caption{text-align:left;font-weight:600;padding:.6rem .7rem;font-size:.95rem}\n"
     "th,td{padding:.35rem .7rem;border-top:1px solid var(--rule);text-align:right;white-space:nowrap;font-weight:400}\n"
-    "th.t,td.t{text-align:left;overflow-wrap:anywhere}\n"
-    "td.t,tbody th{white-space:normal;min-width:5ch;max-width:40ch}\n"
+    "th.t,td.t{text-align:left}\n"
+    "td.t,tbody th{white-space:normal;overflow-wrap:break-word;max-width:40ch}\n"
+    "caption span{position:sticky;left:.7rem;display:inline-block;max-width:calc(100vw - 4rem)}\n"
     "thead th{background:var(--panel);font-weight:600;border-top:0}\n"
     "tbody tr:hover{background:var(--panel)}\n"
     "td b{font-weight:700;text-decoration:underline;text-decoration-thickness:2px;text-underline-offset:3px}\n"
@@ -51,7 +52,7 @@ static void write_cell(FILE *out, const struct report_column *column, const stru
 
     fprintf(out, heads ? "<%s scope=\"row\"%s>" : "<%s%s>", tag, text ? " class=\"t\"" : "");
     fputs(cell->best ? "<b>" : "", out);
-    write_xml(out, text && cell->text ? cell->text : cell_to_text(column, cell, "±", buffer));
+    write_xml(out, cell_to_text(column, cell, "±", buffer));
     fprintf(out, "%s</%s>", cell->best ? "</b>" : "", tag);
 }
 
@@ -63,9 +64,9 @@ static void write_table(FILE *out, const struct report_table *t)
     fprintf(out,
             "<figure id=\"%s\">\n<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-labelledby=\"%s-caption\">\n",
             t->id, t->id);
-    fprintf(out, "<table>\n<caption id=\"%s-caption\">", t->id);
+    fprintf(out, "<table>\n<caption id=\"%s-caption\"><span>", t->id);
     write_xml(out, t->title);
-    fputs("</caption>\n<thead><tr>", out);
+    fputs("</span></caption>\n<thead><tr>", out);
     for (int c = 0; c < t->columns_count; c++) {
         fprintf(out, "<th scope=\"col\"%s>", t->columns[c].kind == COLUMN_TEXT ? " class=\"t\"" : "");
         write_xml(out, column_title(&t->columns[c], buffer));

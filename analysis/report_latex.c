@@ -25,7 +25,7 @@ static void write_cell(FILE *out, const struct report_column *column, const stru
 {
     char buffer[CELL_SIZE];
     bool text = column->kind == COLUMN_TEXT;
-    const char *shown = text && cell->text ? cell->text : cell_to_text(column, cell, "\\pm", buffer);
+    const char *shown = cell_to_text(column, cell, "\\pm", buffer);
 
     if (text || !strcmp(shown, "–"))
         write_escaped(out, !strcmp(shown, "–") ? "--" : shown, escapes);

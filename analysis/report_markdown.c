@@ -13,9 +13,8 @@ static void write_row(FILE *out, const struct report_table *t, size_t row)
     putc('|', out);
     for (int c = 0; c < t->columns_count; c++) {
         const struct report_cell *cell = table_cell(t, row, c);
-        bool text = t->columns[c].kind == COLUMN_TEXT;
         fputs(cell->best ? " **" : " ", out);
-        write_escaped(out, text && cell->text ? cell->text : cell_to_text(&t->columns[c], cell, "±", buffer), escapes);
+        write_escaped(out, cell_to_text(&t->columns[c], cell, "±", buffer), escapes);
         fputs(cell->best ? "** |" : " |", out);
     }
     putc('\n', out);

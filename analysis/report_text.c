@@ -39,14 +39,6 @@ static void wrap(FILE *out, const char *first, const char *text)
     putc('\n', out);
 }
 
-/* Text of a cell; that of text cells is borrowed, however long. */
-static const char *shown(const struct report_column *column, const struct report_cell *cell, char buffer[CELL_SIZE])
-{
-    if (column->kind == COLUMN_TEXT)
-        return cell->text && *cell->text ? cell->text : "–";
-    return cell_to_text(column, cell, "±", buffer);
-}
-
 /* `owed` is the number of blanks that stand before the next text of the line; a line does not end with blanks. */
 static void write_cell(FILE *out, size_t *owed, bool right, size_t width, const char *text, bool best)
 {
@@ -66,7 +58,7 @@ static size_t column_width(const struct report_table *t, int c, bool *starred)
     for (size_t r = 0; r < table_rows(t); r++)
         *starred |= table_cell(t, r, c)->best;
     for (size_t r = 0; r < table_rows(t); r++) {
-        size_t w = text_width(shown(&t->columns[c], table_cell(t, r, c), buffer)) + *starred;
+        size_t w = text_width(cell_to_text(&t->columns[c], table_cell(t, r, c), "±", buffer)) + *starred;
         if (w > width)
             width = w;
     }
@@ -107,7 +99,7 @@ static int write_table(FILE *out, const struct report_table *t, err *e)
             bool right = t->columns[c].kind != COLUMN_TEXT;
             /* A star's place stays free in the column's other rows, so that digits stand below digits. */
             write_cell(out, &owed, right, width[c] - (right && starred[c] && !cell->best),
-                       shown(&t->columns[c], cell, buffer), cell->best);
+                       cell_to_text(&t->columns[c], cell, "±", buffer), cell->best);
             owed += right && starred[c] && !cell->best;
         }
         putc('\n', out);
