@@ -25,7 +25,9 @@ struct slurm_job slurm_job(void)
 
     if (id < 0)
         return (struct slurm_job){0};
-    return (struct slurm_job){.inside = true, .id = id, .tasks = (int)number_of("SLURM_NTASKS", 0),
+    return (struct slurm_job){.inside = true,
+                              .id = id,
+                              .tasks = (int)number_of("SLURM_NTASKS", 0),
                               .restarts = (int)number_of("SLURM_RESTART_COUNT", 0),
                               .end_time = number_of("SLURM_JOB_END_TIME", 0)};
 }
