@@ -62,8 +62,11 @@ static void describe_attempt(const struct study *s, int stage, struct attempt *a
 {
     const struct history_stage *known = history_find(&s->history, &s->plan.key[stage]);
 
-    *a = (struct attempt){.stage = s->plan.key[stage], .kind = (enum stage_kind)s->plan.kind[stage], .task = s->plan.task[stage],
-                          .number = known ? known->attempts + 1 : 1, .started = seconds_since_1970()};
+    *a = (struct attempt){.stage = s->plan.key[stage],
+                          .kind = (enum stage_kind)s->plan.kind[stage],
+                          .task = s->plan.task[stage],
+                          .number = known ? known->attempts + 1 : 1,
+                          .started = seconds_since_1970()};
     if (gethostname(a->host, sizeof a->host - 1))
         strcpy(a->host, "unknown");
 }
@@ -79,7 +82,8 @@ static bool is_finished(const struct study *s, const struct stage_job *job)
     return there;
 }
 
-static int run_stage(struct study *s, ledger *l, int stage, const struct stage_job *job, struct console *console, err *e)
+static int run_stage(struct study *s, ledger *l, int stage, const struct stage_job *job, struct console *console,
+                     err *e)
 {
     struct collector c = {console, json_array(), json_array()};
     struct host host = {&c, go_on, take_accuracy, take_training};
@@ -93,7 +97,8 @@ static int run_stage(struct study *s, ledger *l, int stage, const struct stage_j
     a.seconds = seconds_since_1970() - a.started;
     if (failed.code) {
         *e = failed;
-        if (failed.code != ERR_INTERRUPTED && record(s, l, FACT_FAILED, fact_failed(&a, cause_of_error(failed.code), failed.text), e) == 0)
+        if (failed.code != ERR_INTERRUPTED &&
+            record(s, l, FACT_FAILED, fact_failed(&a, cause_of_error(failed.code), failed.text), e) == 0)
             *e = failed;
     } else {
         json_t *both = json_pack("{s:O, s:O}", "accuracy", c.accuracy, "training", c.training);
@@ -142,7 +147,8 @@ int alone_run(struct study *s, const struct results_origin *origin, struct conso
     if (!ledger_open(s->folder.ledger, history_visit, &s->history, &s->ledger, &l, e) &&
         !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, 1, origin->version, seconds_since_1970()), e))
         run_stages(s, l, console, e);
-    if (l && !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", seconds_since_1970()), &later) &&
+    if (l &&
+        !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", seconds_since_1970()), &later) &&
         !standing_make(&s->plan, &s->history, &standing, &later))
         results_make(&s->plan, &s->folder, &s->history, &standing, origin, &later);
     standing_free(&standing);

@@ -10,16 +10,19 @@
 #include "orchestrator/lock.h"
 #include "orchestrator/origin.h"
 
-static const char help[] =
-    "usage: sluice train TRIAL.yaml [KEY=VALUE ...] [--out DIR] [--threads N]\n"
-    "\n"
-    "Trains one trial in this process, without MPI, and evaluates it after each task.  TRIAL.yaml is a sweep file that\n"
-    "stands for a single trial; KEY=VALUE sets an option, and can pick one trial of a grid.  The output folder (default:\n"
-    "runs/<name>) is that of a sweep: results.h5, checkpoints, ledger.  The same command continues an interrupted one.\n"
-    "\n"
-    "  --threads N   threads (default: all cores); the result does not depend on it\n"
-    "\n"
-    "example: sluice train sweeps/quickstart.yaml method=norga gate.activation=tanh prompt.length=5 seed=0 --out /tmp/one\n";
+static const char help[] = "usage: sluice train TRIAL.yaml [KEY=VALUE ...] [--out DIR] [--threads N]\n"
+                           "\n"
+                           "Trains one trial in this process, without MPI, and evaluates it after each task.  "
+                           "TRIAL.yaml is a sweep file that\n"
+                           "stands for a single trial; KEY=VALUE sets an option, and can pick one trial of a grid.  "
+                           "The output folder (default:\n"
+                           "runs/<name>) is that of a sweep: results.h5, checkpoints, ledger.  The same command "
+                           "continues an interrupted one.\n"
+                           "\n"
+                           "  --threads N   threads (default: all cores); the result does not depend on it\n"
+                           "\n"
+                           "example: sluice train sweeps/quickstart.yaml method=norga gate.activation=tanh "
+                           "prompt.length=5 seed=0 --out /tmp/one\n";
 
 static void print_number(double x)
 {
@@ -74,7 +77,8 @@ static int train(const char *path, const char *const *overrides, int count, cons
 
     if (!study_from_sweep(path, overrides, count, out, &s, e)) {
         if (s.plan.trials_count != 1)
-            err_set(e, ERR_USAGE, "%s stands for %d trials; pick one with KEY=VALUE, or use sluice run", path, s.plan.trials_count);
+            err_set(e, ERR_USAGE, "%s stands for %d trials; pick one with KEY=VALUE, or use sluice run", path,
+                    s.plan.trials_count);
         else if (s.plan.missing_count)
             err_set(e, ERR_MISSING, "%s", s.plan.missing[0]);
     }
@@ -121,6 +125,7 @@ int command_train(int argc, char **argv)
     }
     train(argv[optind], (const char *const *)argv + optind + 1, argc - optind - 1, out, &e);
     if (e.code)
-        fprintf(stderr, "sluice train: %s%s\n", e.text, e.code == ERR_INTERRUPTED ? "; the same command continues" : "");
+        fprintf(stderr, "sluice train: %s%s\n", e.text,
+                e.code == ERR_INTERRUPTED ? "; the same command continues" : "");
     return err_exit_status(e.code);
 }

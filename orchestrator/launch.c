@@ -1,6 +1,7 @@
 /* orchestrator/launch.c - see launch.h. */
 #include "orchestrator/launch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -22,6 +23,9 @@ extern char **environ;
 enum { MOST_ARGUMENTS = 4096, LOG_LIMIT = 1 << 20 };
 static const double STOP_SECONDS = 4.6; /* from a signal to the end, by force if need be */
 static const double LINGER_SECONDS = 4; /* from rank 0's last word to mpirun's end */
+static const double START_SECONDS = 60; /* for mpirun to start all ranks, beside the silence allowed */
+static const double UNWELL_SECONDS = 1; /* from a sign that the job is broken to its end by force */
+static const double LOOK_SECONDS = 0.2; /* between two looks at processes */
 
 static volatile sig_atomic_t last_signal, interrupts; /* interrupts: how often Ctrl-C came */
 
@@ -252,10 +256,80 @@ static void press(const struct folder *f, pid_t job, double asked, double *press
         end_by_force(f, job);
 }
 
+/* The parent of a process; 0 if there is no such process. */
+static int parent_of(const char *pid)
+{
+    char path[300], text[512] = "", *end;
+    int parent = 0;
+    FILE *in;
+
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    if (!(in = fopen(path, "re")))
+        return 0;
+    if (fgets(text, sizeof text, in) && (end = strrchr(text, ')')) && sscanf(end + 1, " %*c %d", &parent) != 1)
+        parent = 0;
+    fclose(in);
+    return parent;
+}
+
+static int count_children(pid_t of)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    int n = 0;
+
+    while (proc && (entry = readdir(proc)))
+        n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && parent_of(entry->d_name) == of;
+    if (proc)
+        closedir(proc);
+    return n;
+}
+
+/* The beginning of a job, in which the death of any rank leaves the others waiting in MPI_Init() for ever. */
+struct start {
+    double since, looked; /* monotonic s */
+    int most;             /* of mpirun's children on this host, seen at once */
+    bool begun;           /* rank 0 has said that MPI works */
+    bool well;            /* at the last look */
+    int rank_0;           /* its process, if it is on this host; else 0 */
+};
+
+static void hear_begun(const struct launch_options *o, struct start *s)
+{
+    char host[256] = "", here[256] = "";
+    FILE *in = fopen(o->outcome, "re");
+    int pid = 0;
+
+    gethostname(here, sizeof here - 1);
+    s->begun = in && fscanf(in, "BEGUN %255s %d", host, &pid) == 2;
+    s->rank_0 = s->begun && !strcmp(host, here) ? pid : 0;
+    if (in)
+        fclose(in);
+}
+
+/* False: a rank has died before MPI worked, or the start takes too long, or rank 0 is gone and mpirun does not end. */
+static bool starts_well(const struct launch_options *o, pid_t job, struct start *s)
+{
+    double t = monotonic();
+    int children;
+
+    if (t - s->looked < LOOK_SECONDS)
+        return s->well;
+    s->looked = t;
+    if (!s->begun)
+        hear_begun(o, s);
+    if (s->begun)
+        return s->well = !s->rank_0 || !kill(s->rank_0, 0) || errno != ESRCH;
+    children = count_children(job);
+    s->most = children > s->most ? children : s->most;
+    return s->well = children == s->most && t - s->since < START_SECONDS + o->silence;
+}
+
 int launch_run(const struct launch_options *o, bool *stopped, err *e)
 {
     struct live_view view = live_view_start();
-    double since = wall_clock(), asked = 0, pressed = 0;
+    struct start start = {.since = monotonic(), .well = true};
+    double since = wall_clock(), asked = 0, pressed = 0, unwell = 0;
     pid_t job;
 
     *stopped = false;
@@ -270,7 +344,11 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         }
         if (asked)
             press(o->folder, job, asked, &pressed);
-        else if (!show_live(o, since, &view))
+        else if (starts_well(o, job, &start) & show_live(o, since, &view))
+            unwell = 0;
+        else if (unwell == 0)
+            unwell = monotonic();
+        if (unwell > 0 && monotonic() - unwell > UNWELL_SECONDS)
             end_by_force(o->folder, job);
         nap();
     }

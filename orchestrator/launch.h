@@ -10,7 +10,9 @@
 struct launch_options {
     const struct folder *folder; /* made */
     int workers;
-    double silence;               /* s without a sign of life from rank 0 after which the job is ended by force */
+    double silence; /* s without a sign of life from rank 0 after which the job is ended by force */
+    const char
+        *outcome; /* the file in which rank 0 says "BEGUN host pid" once MPI works, and how it ended in the end */
     const char *const *arguments; /* of this program for the ranks, NULL at the end: "run", ... */
 };
 

@@ -161,8 +161,11 @@ static int one_job(const struct run_options *o, struct study *s, bool *stopped, 
 {
     const char *arguments[MOST_ARGUMENTS];
     char numbers[2][32], path[FOLDER_PATH + 64];
-    struct launch_options launch = {
-        .folder = &s->folder, .workers = o->workers, .silence = 2 * o->patience + 10, .arguments = arguments};
+    struct launch_options launch = {.folder = &s->folder,
+                                    .workers = o->workers,
+                                    .silence = 2 * o->patience + 10,
+                                    .outcome = path,
+                                    .arguments = arguments};
 
     if (o->overrides_count > MOST_ARGUMENTS - 20)
         return err_set(e, ERR_USAGE, "more than %d overrides", MOST_ARGUMENTS - 20);

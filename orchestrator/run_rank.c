@@ -95,26 +95,44 @@ static int run_as_leader(const struct run_options *o, bool *abrupt)
     return err_exit_status(e.code);
 }
 
-/* Cores for each worker of this host. */
-static int fair_threads(MPI_Comm here)
+/* Cores for each worker of this host.  Asked of the environment and not of MPI: a rank that dies in a collective call would
+ * leave the others waiting. */
+static int fair_threads(int others)
 {
-    int ranks, rank, world_rank, leaders, leader_here;
+    const char *local = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"), *tasks = getenv("SLURM_STEP_TASKS_PER_NODE");
+    int ranks = local ? atoi(local) : tasks ? atoi(tasks) : 1;
     cpu_set_t mine;
     int cores = sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
 
-    MPI_Comm_size(here, &ranks);
-    MPI_Comm_rank(here, &rank);
-    MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
-    leader_here = world_rank == 0;
-    MPI_Allreduce(&leader_here, &leaders, 1, MPI_INT, MPI_SUM, here);
-    ranks -= leaders; /* rank 0 needs next to nothing */
+    ranks -= others; /* rank 0 needs next to nothing */
     return ranks > 0 && cores > ranks ? cores / ranks : 1;
 }
 
-static int run_as_worker(const struct run_options *o, int threads, bool *abrupt)
+/* Ranks are placed in order, so rank 0 is here if this rank's number is what it is among those of its host. */
+static int rank_0_is_here(void)
+{
+    const char *local = getenv("OMPI_COMM_WORLD_LOCAL_RANK"), *world = getenv("OMPI_COMM_WORLD_RANK");
+
+    return local && world && !strcmp(local, world);
+}
+
+/* Tell the launcher that MPI works. */
+static void tell_begun(const struct run_options *o)
+{
+    char here[256] = "localhost";
+    FILE *out = o->outcome ? fopen(o->outcome, "we") : NULL;
+
+    if (!out)
+        return;
+    gethostname(here, sizeof here - 1);
+    fprintf(out, "BEGUN %s %d\n", here, (int)getpid());
+    fclose(out);
+}
+
+static int run_as_worker(const struct run_options *o, bool *abrupt)
 {
     static const char *const child[] = {"/proc/self/exe", "trainer", NULL};
-    struct rank_options options = {.child = child, .threads = threads, .patience = o->patience};
+    struct rank_options options = {.child = child, .threads = fair_threads(rank_0_is_here()), .patience = o->patience};
     struct folder folder;
     struct sweep sweep = {0};
     err e = {0};
@@ -144,19 +162,16 @@ static void leave_now(int number)
 
 int run_rank(const struct run_options *o)
 {
-    int rank, size, status, threads;
+    int rank, status;
     bool abrupt = false;
-    MPI_Comm here;
 
     /* Reading from the memory of a process that has died would end this one. */
     setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
     MPI_Init(NULL, NULL);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
-    threads = fair_threads(here);
-    MPI_Comm_free(&here);
-    status = rank ? run_as_worker(o, threads, &abrupt) : run_as_leader(o, &abrupt);
+    if (rank == 0)
+        tell_begun(o);
+    status = rank ? run_as_worker(o, &abrupt) : run_as_leader(o, &abrupt);
     fflush(stdout);
     if (abrupt)
         _exit(o->outcome ? 0 : status);
