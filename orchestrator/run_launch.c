@@ -209,7 +209,7 @@ static int run_jobs(const struct run_options *o, struct study *s, err *e)
 
 static void report(const struct study *s)
 {
-    const char *const arguments[] = {"sluice", "report", s->folder.root, NULL};
+    const char *const arguments[] = {"sluice", "report", s->folder.root, "--table", "ablation", NULL};
 
     if (s->standing.counts[TRIAL_DONE])
         launch_command(arguments);
