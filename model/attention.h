@@ -1,4 +1,4 @@
-/* model/attention.h - multi-head attention of one image over its tokens and its prefix experts  (spec 2.2, 2.3, 2.6).
+/* model/attention.h - multi-head attention of one image over its tokens and its prefix experts  (methods.md 2.2, 2.3, 2.6).
  *
  * For query i, prefix expert j, token n, scale c = d^-1/2:
  *   s_ij = c q_i.kp_j      r_ij = s_ij + a1 sigma(a0 s_ij)      t_in = c q_i.k_n

@@ -1,4 +1,4 @@
-/* model/classifier.h - the head: logits = W f + b, where f is the feature, or fc_norm of it (spec 2.6, 3.4).
+/* model/classifier.h - the head: logits = W f + b, where f is the feature, or fc_norm of it (methods.md 2.6, 3.4).
  *
  * Its parameters are groups of a struct parameters, under the names of the list below.  Letters: B batch, C classes, D width. */
 #ifndef MODEL_CLASSIFIER_H

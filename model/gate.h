@@ -1,4 +1,4 @@
-/* model/gate.h - the gate of a prefix expert's score: r = s + a1 sigma(a0 s)  (spec 2.3).
+/* model/gate.h - the gate of a prefix expert's score: r = s + a1 sigma(a0 s)  (methods.md 2.3).
  *
  * GATE_none leaves the score as it is (HiDe-Prompt). */
 #ifndef MODEL_GATE_H

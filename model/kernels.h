@@ -27,7 +27,7 @@ struct kernels {
      * are written when not NULL.  x, y: (R, D). */
     void (*layer_norm)(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias, size_t R,
                        size_t D, float epsilon);
-    /* dx += (g - mean(g) - xhat mean(g xhat)) rstd, g = dy * gain  (spec 2.6) */
+    /* dx += (g - mean(g) - xhat mean(g xhat)) rstd, g = dy * gain  (methods.md 2.6) */
     void (*layer_norm_backward)(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd, size_t R,
                                 size_t D);
     /* a += bias (D; NULL: nothing); h = a Phi(a).  a, h: (R, D).  h may be a. */
@@ -42,7 +42,7 @@ struct kernels {
     /* d (R, L + N): in, the gradient of the probabilities; out, of the scores.  dscalars += gradient of (a0, a1). */
     void (*gated_softmax_backward)(float *d, const float *probabilities, const float *raw, size_t R, size_t L, size_t N,
                                    enum gate gate, float a0, float a1, double dscalars[2]);
-    /* One Adam update of n numbers (spec 1.1). */
+    /* One Adam update of n numbers (methods.md 1.1). */
     void (*adam)(float *p, float *m, float *v, const float *g, size_t n, const struct adam_step *s);
 };
 

@@ -1,9 +1,9 @@
-/* model/mlp.h - the residual MLP of task-identity inference  (spec 1.3, MlpMapping), forward and backward.
+/* model/mlp.h - the residual MLP of task-identity inference  (methods.md 1.3, MlpMapping), forward and backward.
  *
  *   structure 2    y = N( z + W2 gelu(W1 z + b1) + b2 )                     W1 (2D, D), W2 (D, 2D)
  *   structure 4-4  u = gelu(W1 z + b1); w = LN(W2 u + b2); y = N( z + W3 w + b3 )    W1 (4D, D), W2 (4D, 4D), W3 (D, 4D)
  *
- * LN has epsilon 1e-5 and its own gain and bias.  N is such an LN too, or the identity (fc_norm, spec 1.3).
+ * LN has epsilon 1e-5 and its own gain and bias.  N is such an LN too, or the identity (fc_norm, methods.md 1.3).
  * Letters: B batch, D width.  All parameters lie in one flat array in the order of the list below. */
 #ifndef MODEL_MLP_H
 #define MODEL_MLP_H

@@ -1,4 +1,4 @@
-/* model/optimizer.h - trainable parameters in one flat array, Adam, SGD with momentum, clipping, schedules  (spec 1.1, 1.2, 1.6). */
+/* model/optimizer.h - trainable parameters in one flat array, Adam, SGD with momentum, clipping, schedules  (methods.md 1.1, 1.2, 1.6). */
 #ifndef MODEL_OPTIMIZER_H
 #define MODEL_OPTIMIZER_H
 
@@ -38,7 +38,7 @@ void parameters_reset(struct parameters *p); /* a new optimiser: moments and ste
 
 enum schedule_kind { SCHEDULE_constant, SCHEDULE_step, SCHEDULE_cosine };
 
-/* lr over epochs (spec 1.2).  With lag, epoch e uses the value of epoch max(e - 1, 0), as the official code does (Q10). */
+/* lr over epochs (methods.md 1.2).  With lag, epoch e uses the value of epoch max(e - 1, 0), as the official code does (Q10). */
 struct schedule {
     enum schedule_kind kind;
     int epochs, decay_epochs;
@@ -54,7 +54,7 @@ double parameters_adam(struct parameters *p, const struct schedule *s, int epoch
 /* One SGD step with momentum 0.9, no dampening: first buf = g, then buf = 0.9 buf + g; p -= factor * base_rate * buf. */
 void parameters_sgd(struct parameters *p, double factor);
 
-/* The alignment's cosine: (1 + cos(pi epoch / epochs)) / 2  (spec 1.6). */
+/* The alignment's cosine: (1 + cos(pi epoch / epochs)) / 2  (methods.md 1.6). */
 double alignment_factor(int epoch, int epochs);
 
 #endif

@@ -8,7 +8,7 @@
 #include "model/blas.h"
 #include "model/rng.h"
 
-static const double REGULAR = 1e-4; /* added to every variance that is drawn from (spec 1.5) */
+static const double REGULAR = 1e-4; /* added to every variance that is drawn from (methods.md 1.5) */
 enum { TILE = 64, LLOYD_ROUNDS = 300 };
 
 static const char *const kinds[] = {

@@ -1,10 +1,10 @@
-/* model/statistics.h - what is kept of a class's features, and drawing features from it  (spec 1.5, 1.6).
+/* model/statistics.h - what is kept of a class's features, and drawing features from it  (methods.md 1.5, 1.6).
  *
  *   covariance      mean, unbiased covariance + 1e-4 I          draws mean + L z, L the Cholesky factor
  *   variance        mean, its diagonal                          draws mean + sqrt(diagonal) z
  *   multi_centroid  k-means (k-means++ seeding, Lloyd); for each cluster its mean and population variance per dimension; clusters
  *                   whose mean variance is exactly 0 are skipped; draws floor(count / centroids) from each, mean_k +
- *                   sqrt(var_k + 1e-4) z  (spec Q26, the NoRGa repository's way)
+ *                   sqrt(var_k + 1e-4) z  (methods.md Q26, the NoRGa repository's way)
  *
  * Letters: n samples, D width, S drawn samples.  float32 results, sums in double. */
 #ifndef MODEL_STATISTICS_H

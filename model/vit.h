@@ -1,6 +1,6 @@
 /* model/vit.h - the Vision Transformer, frozen or not, with prefix experts in any set of blocks: forward and backward.
  *
- * Pre-norm blocks, exact GELU, qkv bias, layer-norm epsilon 1e-6 (spec 2.2, 2.6, 3.1).  Shape letters, the same in every comment:
+ * Pre-norm blocks, exact GELU, qkv bias, layer-norm epsilon 1e-6 (methods.md 2.2, 2.6, 3.1).  Shape letters, the same in every comment:
  *   B images   T tokens, 1 + (side/patch)^2   D width   H heads   d = D/H   M hidden width of the MLP   L prefix length
  *   P = 3 patch^2, one patch as (channel, y, x)
  * Arrays are dense, row-major float32.
@@ -29,7 +29,7 @@ enum vit_pool { VIT_POOL_TOKEN, VIT_POOL_MEAN, VIT_POOL_NONE };
 struct vit_shape {
     int side, patch, width, depth, heads, hidden;
     enum vit_pool pool; /* the feature: the class token, the mean over the patch tokens, or (NONE) all T tokens */
-    bool no_final_norm; /* leave the final layer norm out (MoCo-v3, spec 3.4) */
+    bool no_final_norm; /* leave the final layer norm out (MoCo-v3, methods.md 3.4) */
 };
 
 int vit_tokens(const struct vit_shape *s);               /* T */
@@ -90,8 +90,8 @@ bool vit_tensor(const struct vit_weights *w, int k, struct vit_tensor *out);
 void vit_weights_init(struct vit_weights *w, uint64_t seed);
 
 /* Where an image's prefix comes from.  A prompt is (layers, 2, L, D): for each prompted block a key half and a value half, each
- * expert's D numbers head-major; used directly as keys and values (spec 2.1).  The two halves of one image may come from
- * different prompts, and either may be either half: that is what the official code's layout does (spec 2.5). */
+ * expert's D numbers head-major; used directly as keys and values (methods.md 2.1).  The two halves of one image may come from
+ * different prompts, and either may be either half: that is what the official code's layout does (methods.md 2.5). */
 struct prefix_source {
     const float *key_prompt, *value_prompt;
     int key_half, value_half; /* 0 the key half, 1 the value half */
@@ -112,7 +112,7 @@ int prefix_set_layers(struct prefix *p, uint64_t blocks, int depth, err *e);
 size_t prefix_prompt_size(const struct prefix *p, int width); /* layers * 2 * L * D */
 size_t prefix_scalars_size(const struct prefix *p);           /* layers * 2 * scopes */
 
-/* src(b, kv) of spec 2.5 for a batch of B: which half of which sample's prompt serves as the keys (kv 0) or values (kv 1) of sample
+/* src(b, kv) of methods.md 2.5 for a batch of B: which half of which sample's prompt serves as the keys (kv 0) or values (kv 1) of sample
  * b.  official: the reference's re-viewed memory; otherwise the intended one. */
 void prefix_map(bool official, int B, int b, int kv, int *half, int *sample);
 

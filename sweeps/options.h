@@ -52,13 +52,13 @@ enum stage_kind {
     O(DATASET_SEQUENCE, "dataset.sequence", SEQUENCE, "natural", 0, 0, "", "", "IWEASJ", "which classes come in which task") \
     O(DATASET_TRAIN_PER_CLASS, "dataset.train_per_class", COUNT, "all", 1, 1e9, "", "images", "FIWEJ", "training images used of each class, the first ones in file order") \
     O(DATASET_TEST_PER_CLASS, "dataset.test_per_class", COUNT, "all", 1, 1e9, "", "images", "FIWEJ", "test images used of each class, the first ones in file order") \
-    O(DATASET_TRANSFORM, "dataset.transform", CHOICE, "plain", 0, 0, "plain|cifar|default", "", "FIWEJ", "pixels to network input: plain (resize to the input size), or the official code's pipelines (spec 4.3)") \
+    O(DATASET_TRANSFORM, "dataset.transform", CHOICE, "plain", 0, 0, "plain|cifar|default", "", "FIWEJ", "pixels to network input: plain (resize to the input size), or the official code's pipelines (methods.md 4.3)") \
     O(DATASET_AUGMENT, "dataset.augment", BOOL, "false", 0, 0, "", "", "IWJ", "train on randomly cropped and flipped images")   \
     O(FEATURE_POOL, "feature.pool", CHOICE, "token", 0, 0, "token|mean", "", "FIWEJ", "the feature: the class token or the mean over patch tokens") \
-    O(FEATURE_NORM, "feature.norm", CHOICE, "final", 0, 0, "final|fc_norm", "", "FIWEASJ", "the backbone's final layer norm, or none and a trained one before the head (MoCo-v3, spec 3.4)") \
+    O(FEATURE_NORM, "feature.norm", CHOICE, "final", 0, 0, "final|fc_norm", "", "FIWEASJ", "the backbone's final layer norm, or none and a trained one before the head (MoCo-v3, methods.md 3.4)") \
     O(PROMPT_LENGTH, "prompt.length", INT, "5", 1, 1024, "", "tokens", "WEJ", "prefix experts in each prompted block")    \
     O(PROMPT_LAYERS, "prompt.layers", LAYERS, "0-4", 0, 63, "", "", "WEJ", "blocks that get a prefix")                    \
-    O(PROMPT_LAYOUT, "prompt.layout", CHOICE, "fixed", 0, 0, "fixed|official", "", "WEJ", "which prompt a sample of a batch receives (spec Q1)") \
+    O(PROMPT_LAYOUT, "prompt.layout", CHOICE, "fixed", 0, 0, "fixed|official", "", "WEJ", "which prompt a sample of a batch receives (methods.md Q1)") \
     O(PROMPT_MOMENTUM, "prompt.momentum", REAL, "0.01", 0, 1, "", "", "W", "share of the earlier prompts' mean in a new prompt") \
     O(PROMPT_TRANSFER, "prompt.transfer", BOOL, "true", 0, 0, "", "", "W", "start each prompt from the one before")       \
     O(GATE_ACTIVATION, "gate.activation", CHOICE, "tanh", 0, 0, "none|tanh|sigmoid|relu|gelu|softplus|elu", "", "WEJ", "the sigma of the gate s + a1 sigma(a0 s) on prefix scores") \
@@ -69,17 +69,17 @@ enum stage_kind {
     O(TRAIN_EPOCHS, "train.epochs", INT, "20", 1, 100000, "", "epochs", "WSJ", "passes over a task's training images")    \
     O(TRAIN_BATCH, "train.batch", INT, "128", 1, 65536, "", "images", "WASJ", "images of a training step")                \
     O(TRAIN_LR, "train.lr", REAL, "0.03", 0, 1000, "", "", "WSJ", "learning rate of prompts and gate, before scaling")    \
-    O(TRAIN_LR_SCALING, "train.lr_scaling", BOOL, "true", 0, 0, "", "", "WISJ", "multiply learning rates by batch/256 (spec 1.1)") \
+    O(TRAIN_LR_SCALING, "train.lr_scaling", BOOL, "true", 0, 0, "", "", "WISJ", "multiply learning rates by batch/256 (methods.md 1.1)") \
     O(TRAIN_HEAD_LR_FACTOR, "train.head_lr_factor", REAL, "0.1", 0, 1000, "", "", "WSJ", "the head's learning rate over that of the prompts") \
     O(TRAIN_SCHEDULE, "train.schedule", CHOICE, "constant", 0, 0, "constant|step|cosine", "", "WSJ", "learning rate over the epochs of a task") \
-    O(TRAIN_SCHEDULE_LAG, "train.schedule_lag", BOOL, "true", 0, 0, "", "", "WISJ", "schedules lag one epoch behind, as in the official code (spec Q10)") \
+    O(TRAIN_SCHEDULE_LAG, "train.schedule_lag", BOOL, "true", 0, 0, "", "", "WISJ", "schedules lag one epoch behind, as in the official code (methods.md Q10)") \
     O(TRAIN_DECAY_EPOCHS, "train.decay_epochs", INT, "30", 1, 100000, "", "epochs", "WISJ", "step schedule: epochs between decays") \
     O(TRAIN_DECAY_RATE, "train.decay_rate", REAL, "0.1", 0, 1, "", "", "WISJ", "step schedule: factor of a decay")        \
     O(TRAIN_MIN_LR, "train.min_lr", REAL, "1e-5", 0, 1000, "", "", "WISJ", "cosine schedule: the rate at the end")        \
     O(TRAIN_CLIP, "train.clip", REAL, "1", 0, 1e9, "", "", "WSJ", "largest norm of all gradients together; 0 does not clip") \
-    O(TRAIN_CONTRASTIVE, "train.contrastive", REAL, "0.1", 0, 1e6, "", "", "W", "weight of the contrastive regulariser (spec 1.4.1)") \
+    O(TRAIN_CONTRASTIVE, "train.contrastive", REAL, "0.1", 0, 1e6, "", "", "W", "weight of the contrastive regulariser (methods.md 1.4.1)") \
     O(TRAIN_TEMPERATURE, "train.temperature", REAL, "0.8", 1e-6, 1e6, "", "", "W", "temperature of the contrastive regulariser") \
-    O(TII_MLP, "tii.mlp", CHOICE, "2", 0, 0, "2|4-4", "", "IE", "hidden layers of the residual MLP, in widths (spec 1.3)") \
+    O(TII_MLP, "tii.mlp", CHOICE, "2", 0, 0, "2|4-4", "", "IE", "hidden layers of the residual MLP, in widths (methods.md 1.3)") \
     O(TII_EPOCHS, "tii.epochs", INT, "20", 1, 100000, "", "epochs", "I", "passes over a task's training images")          \
     O(TII_BATCH, "tii.batch", INT, "128", 1, 65536, "", "images", "I", "images of a training step, and features of an alignment step") \
     O(TII_LR, "tii.lr", REAL, "5e-4", 0, 1000, "", "", "I", "learning rate, before scaling")                              \
@@ -87,14 +87,14 @@ enum stage_kind {
     O(TII_CLIP, "tii.clip", REAL, "1", 0, 1e9, "", "", "I", "largest norm of all gradients together; 0 does not clip")    \
     O(TII_ALIGN_EPOCHS, "tii.align_epochs", INT, "30", 0, 100000, "", "epochs", "I", "epochs of alignment on drawn features after each task but the first") \
     O(TII_ALIGN_LR, "tii.align_lr", REAL, "0.005", 0, 1000, "", "", "I", "learning rate of the alignment, before scaling") \
-    O(STATISTICS_KIND, "statistics.kind", CHOICE, "covariance", 0, 0, "covariance|variance|multi_centroid", "", "IWA", "what is kept of a class's features (spec 1.5)") \
+    O(STATISTICS_KIND, "statistics.kind", CHOICE, "covariance", 0, 0, "covariance|variance|multi_centroid", "", "IWA", "what is kept of a class's features (methods.md 1.5)") \
     O(STATISTICS_CENTROIDS, "statistics.centroids", INT, "10", 1, 1000, "", "", "IWA", "multi_centroid: clusters for each class") \
     O(TAP_EPOCHS, "tap.epochs", INT, "30", 0, 100000, "", "epochs", "A", "epochs of alignment after each task but the first; 0 for none") \
-    O(TAP_LR, "tap.lr", REAL, "0.005", 0, 1000, "", "", "A", "learning rate of the alignment, not scaled (spec Q11)")     \
+    O(TAP_LR, "tap.lr", REAL, "0.005", 0, 1000, "", "", "A", "learning rate of the alignment, not scaled (methods.md Q11)")     \
     O(TAP_SAMPLES, "tap.samples", INT, "0", 0, 1000000, "", "features", "A", "features drawn for each class and epoch, and used in each step; 0: five batches") \
     O(EVALUATE_BATCH, "evaluate.batch", INT, "128", 1, 65536, "", "images", "E", "images of an evaluation step; matters with prompt.layout official and evaluate.vote batch") \
-    O(EVALUATE_VOTE, "evaluate.vote", CHOICE, "sample", 0, 0, "sample|batch", "", "E", "each sample's own inferred task, or the batch's most frequent (spec Q6)") \
-    O(EVALUATE_UNSEEN, "evaluate.unseen", CHOICE, "keep", 0, 0, "keep|mask", "", "ASJ", "keep or mask the classes not yet seen in the final prediction (spec Q5)") \
+    O(EVALUATE_VOTE, "evaluate.vote", CHOICE, "sample", 0, 0, "sample|batch", "", "E", "each sample's own inferred task, or the batch's most frequent (methods.md Q6)") \
+    O(EVALUATE_UNSEEN, "evaluate.unseen", CHOICE, "keep", 0, 0, "keep|mask", "", "ASJ", "keep or mask the classes not yet seen in the final prediction (methods.md Q5)") \
     O(CHECKPOINT_SECONDS, "checkpoint.seconds", REAL, "60", 0, 1e9, "", "s", "*", "least time between two checkpoints inside a stage")
 
 /* Not `enum option`: getopt.h has a struct of that name. */

@@ -2,7 +2,7 @@
  *
  * Texts of `dataset.sequence`:
  *   natural           0, 1, 2, ... cut into tasks of ceil(classes / tasks)
- *   shuffled          the classes shuffled by seeds.order exactly as the official code does, then cut likewise (spec 4.1)
+ *   shuffled          the classes shuffled by seeds.order exactly as the official code does, then cut likewise (methods.md 4.1)
  *   [[0,1],[2,3]]     the classes of each task
  *   first:N           natural, but the first task has N classes and the others share the rest evenly
  *   shuffled-first:N  the same after the shuffle

@@ -10,7 +10,7 @@
  *   joint         joint
  *
  * wtp(t+1) does not need tap(t): alignment changes only head rows of classes already seen, whose rows the next task masks
- * out (spec 1.6, 10.1 item 4).  So a grid over alignment options shares all prompts.
+ * out (methods.md 1.6, 10.1 item 4).  So a grid over alignment options shares all prompts.
  *
  * key = BLAKE2b(kind, code version, task, the options that the kind declares, the content digests of data set and backbone
  * where it declares them, the keys of the stages it needs). */

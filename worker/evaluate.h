@@ -13,7 +13,7 @@ struct test_features {
     const int32_t *inferred; /* (n) task inferred for each image; NULL where none is */
 };
 
-/* One accuracy row for each task, to the host.  allowed (C): classes that compete (spec Q5; NULL: all). */
+/* One accuracy row for each task, to the host.  allowed (C): classes that compete (methods.md Q5; NULL: all). */
 int evaluate(struct stage_run *run, const struct test_features *t, struct parameters *p, const struct classifier_shape *shape,
              const uint8_t *allowed, int after_task, const char *phase, err *e);
 

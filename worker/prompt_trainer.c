@@ -71,7 +71,7 @@ static const float *prompt_in_use(struct prompt_trainer *t)
     return t->mixed;
 }
 
-/* Back from the mixture to the trained prompt: the factor 1 - m of spec 2.6. */
+/* Back from the mixture to the trained prompt: the factor 1 - m of methods.md 2.6. */
 static void unmix_gradient(struct prompt_trainer *t)
 {
     float *gradient = parameters_gradient(&t->parameters, "prompt"), keep = 1 - (float)t->momentum;

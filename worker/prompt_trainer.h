@@ -1,4 +1,4 @@
-/* worker/prompt_trainer.h - one training step of prompt, gate and head on a batch of images  (spec 1.4): what wtp and joint
+/* worker/prompt_trainer.h - one training step of prompt, gate and head on a batch of images  (methods.md 1.4): what wtp and joint
  * share. */
 #ifndef WORKER_PROMPT_TRAINER_H
 #define WORKER_PROMPT_TRAINER_H

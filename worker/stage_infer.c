@@ -1,5 +1,5 @@
 /* worker/stage_infer.c - after one more task: the task inferred for every test image of the tasks seen, and the image's feature
- * under that task's prompt (spec 7).
+ * under that task's prompt (methods.md 7).
  *
  * A prompt never changes after its task, so the feature of an image under a prompt is computed once over the whole trial: what
  * infer(t-1) found is taken over where the inferred task is the same.  Not so where a sample's result depends on its batch
@@ -101,7 +101,7 @@ static int32_t inferred_task(const struct infer_stage *s, const float *logits, c
     return s->sequence.task_of[best];
 }
 
-/* Every sample of a batch gets the batch's most frequent inferred task; ties go to the lowest (spec Q6, Q29). */
+/* Every sample of a batch gets the batch's most frequent inferred task; ties go to the lowest (methods.md Q6, Q29). */
 static void vote(int32_t *inferred, int n, int tasks, int *counts)
 {
     int best = 0;

@@ -30,7 +30,7 @@ int stage_commit(struct stage_run *run, h5 *file, err *e);
 /* Tell the host; ERR_INTERRUPTED when it says stop. */
 int stage_progress(struct stage_run *run, const char *phase, double fraction, err *e);
 
-/* Learning rates are multiplied by batch/256 if train.lr_scaling says so (spec 1.1). */
+/* Learning rates are multiplied by batch/256 if train.lr_scaling says so (methods.md 1.1). */
 double stage_rate(struct stage_run *run, double rate, int batch);
 /* The schedule of this option, with the trial's decay, lag and minimum. */
 struct schedule stage_schedule(struct stage_run *run, enum option_id kind, int epochs);

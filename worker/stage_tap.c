@@ -1,5 +1,5 @@
 /* worker/stage_tap.c - task-adaptive prediction after one more task: the head aligned on drawn features of all classes seen, and
- * evaluated on the test images of the tasks seen, before and after (spec 1.6, 7). */
+ * evaluated on the test images of the tasks seen, before and after (methods.md 1.6, 7). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* worker/stage_tii.c - task-identity inference after one more task: residual MLP and head, trained on the task's images, then
- * aligned on drawn features of all classes seen (spec 1.3, 1.6).
+ * aligned on drawn features of all classes seen (methods.md 1.3, 1.6).
  *
  * Without augmentation the features of the frozen backbone never change, so training reads them from the features stage; with
  * augmentation every image passes the backbone anew. */

@@ -1,5 +1,5 @@
 /* worker/stage_wtp.c - within-task prediction: the prompt, gate and head rows of one more task, and the statistics of its
- * classes under that prompt (spec 1.4, 1.5).
+ * classes under that prompt (methods.md 1.4, 1.5).
  *
  * The checkpoint holds what is new: prompt (layers, 2, L, D) after the fold, scalars, the head's rows of the task's classes, and
  * their statistics.  Earlier prompts stay in their own checkpoints and are never written again. */
@@ -134,7 +134,7 @@ static int initial_values(struct wtp_stage *s, err *e)
     return e->code;
 }
 
-/* P <- (1 - m) P + m mean: inference then needs no mixing (spec 1.4). */
+/* P <- (1 - m) P + m mean: inference then needs no mixing (methods.md 1.4). */
 static void fold(struct prompt_trainer *t)
 {
     float *prompt = parameters_value(&t->parameters, "prompt"), m = (float)t->momentum;

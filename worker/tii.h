@@ -1,4 +1,4 @@
-/* worker/tii.h - the model of task-identity inference: feature -> residual MLP -> head over all classes  (spec 1.3). */
+/* worker/tii.h - the model of task-identity inference: feature -> residual MLP -> head over all classes  (methods.md 1.3). */
 #ifndef WORKER_TII_H
 #define WORKER_TII_H
 

@@ -1,4 +1,4 @@
-/* The attention fixture of spec 2.6, and every gate's gradients against finite differences, for each kernel set. */
+/* The attention fixture of methods.md 2.6, and every gate's gradients against finite differences, for each kernel set. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -117,7 +117,7 @@ static void finite_differences(void **state)
             }
 }
 
-/* With a1 = 0 the gate is no gate, bit for bit (spec 10.1 item 3). */
+/* With a1 = 0 the gate is no gate, bit for bit (methods.md 10.1 item 3). */
 static void a1_zero_is_no_gate(void **state)
 {
     float x[INPUTS];

@@ -1,4 +1,4 @@
-/* Losses and the optimiser: the fixture of spec 1.4.1, finite differences, torch's update rules by hand, the rates of 1.2. */
+/* Losses and the optimiser: the fixture of methods.md 1.4.1, finite differences, torch's update rules by hand, the rates of 1.2. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +96,7 @@ static void rates(void **state)
     near(alignment_factor(15, 30), 0.5, 1e-12);
 }
 
-/* Two Adam steps and two SGD steps of one number, by the formulas of spec 1.1 and 1.6 in double. */
+/* Two Adam steps and two SGD steps of one number, by the formulas of methods.md 1.1 and 1.6 in double. */
 static void updates(void **state)
 {
     const struct schedule constant = {.kind = SCHEDULE_constant};

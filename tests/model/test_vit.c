@@ -175,7 +175,7 @@ static void same_bits_everywhere(void **state)
     free(images);
 }
 
-/* The map of spec 2.5, checked there for B = 4 and 5. */
+/* The map of methods.md 2.5, checked there for B = 4 and 5. */
 static void official_prefix_map(void **state)
 {
     static const struct {

@@ -11,7 +11,7 @@
 #include "sweeps/sequence.h"
 
 /* clang-format off */
-/* Class orders of the official code for the seeds of its scripts (spec 4.1). */
+/* Class orders of the official code for the seeds of its scripts (methods.md 4.1). */
 static const struct {
     int classes;
     uint64_t seed;
@@ -124,7 +124,7 @@ static void test_permutations(void **state)
     }
 }
 
-/* torch.Generator().manual_seed(42): n = 10, and ImageNet-R's 30,000 (spec 4.2). */
+/* torch.Generator().manual_seed(42): n = 10, and ImageNet-R's 30,000 (methods.md 4.2). */
 static void test_torch_randperm(void **state)
 {
     static const uint32_t small[] = {2, 6, 1, 8, 4, 5, 0, 9, 3, 7},
