@@ -1,5 +1,5 @@
 /* tests/sweeps/test_shipped_sweeps.c - every sweep file of the repository plans, and the presets say what the official scripts
- * say (spec 5.2 and 5.3, typed in here a second time). */
+ * say (typed in here a second time). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
