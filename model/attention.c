@@ -11,7 +11,8 @@ static float scalar_of(const struct attention *a, const float *values, int head)
     return a->gate == GATE_none || !a->L ? 0 : values[a->scopes == 1 ? 0 : head];
 }
 
-void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *prob, float *raw)
+void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *prob,
+                       float *raw)
 {
     int T = a->T, Q = a->Q, D = a->D, L = a->L, W = L + T, d = D / a->H;
     float scale = 1 / sqrtf((float)d);
@@ -22,15 +23,16 @@ void attention_forward(const struct kernels *k, const struct attention *a, const
         if (L)
             gemm_nt(Q, L, d, scale, q, 3 * D, a->keys + h * d, D, 0, prob, W);
         gemm_nt(Q, T, d, scale, q, 3 * D, key, 3 * D, 0, prob + L, W);
-        k->gated_softmax(prob, raw, (size_t)Q, (size_t)L, (size_t)T, a->gate, scalar_of(a, a->a0, h), scalar_of(a, a->a1, h));
+        k->gated_softmax(prob, raw, (size_t)Q, (size_t)L, (size_t)T, a->gate, scalar_of(a, a->a0, h),
+                         scalar_of(a, a->a1, h));
         gemm_nn(Q, d, T, 1, prob + L, W, value, 3 * D, 0, out + h * d, D);
         if (L)
             gemm_nn(Q, d, L, 1, prob, W, a->values + h * d, D, 1, out + h * d, D);
     }
 }
 
-void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *prob, const float *raw,
-                        const float *dout, float *scratch, const struct attention_gradients *g)
+void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *prob,
+                        const float *raw, const float *dout, float *scratch, const struct attention_gradients *g)
 {
     int T = a->T, Q = a->Q, D = a->D, L = a->L, W = L + T, d = D / a->H;
     float scale = 1 / sqrtf((float)d);

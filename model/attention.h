@@ -21,7 +21,8 @@ struct attention {
 
 /* qkv (T, 3D): queries, keys, values side by side.
  * [out] out (Q, D), prob (H, Q, L + T), raw (H, Q, L): prefix scores before the gate */
-void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *prob, float *raw);
+void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *prob,
+                       float *raw);
 
 /* Where the gradients go.  dkeys, dvalues (L, D), da0, da1 (scopes) are added to, and skipped when dkeys is NULL;
  * dqkv (T, 3D) is written - of its queries only the first Q rows - and skipped when NULL. */
@@ -30,7 +31,7 @@ struct attention_gradients {
 };
 
 /* dout (Q, D); scratch (Q, L + T). */
-void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *prob, const float *raw,
-                        const float *dout, float *scratch, const struct attention_gradients *g);
+void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *prob,
+                        const float *raw, const float *dout, float *scratch, const struct attention_gradients *g);
 
 #endif

@@ -11,10 +11,13 @@ const char *blas_kernels(void); /* the set in use: "Haswell", "SkylakeX", ... */
 const char *blas_version(void);
 
 /* C (m, n) = alpha A (m, k) B' + beta C, B (n, k): the product with a weight in (out, in) layout. */
-void gemm_nt(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C, int ldc);
+void gemm_nt(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C,
+             int ldc);
 /* C (m, n) = alpha A (m, k) B (k, n) + beta C */
-void gemm_nn(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C, int ldc);
+void gemm_nn(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C,
+             int ldc);
 /* C (m, n) = alpha A' B + beta C, A (k, m), B (k, n): the gradient of a weight. */
-void gemm_tn(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C, int ldc);
+void gemm_tn(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C,
+             int ldc);
 
 #endif

@@ -19,8 +19,8 @@ void classifier_add(struct parameters *p, const struct classifier_shape *s, doub
 {
     size_t C = (size_t)s->classes, D = (size_t)s->width;
 
-#define X(name, count)                                   \
-    if (s->fc_norm || strncmp(name, "fc_norm", 7))       \
+#define X(name, count)                             \
+    if (s->fc_norm || strncmp(name, "fc_norm", 7)) \
         parameters_add(p, name, count, base_rate);
     CLASSIFIER_GROUPS(X)
 #undef X
@@ -96,8 +96,8 @@ static void fc_norm_backward(classifier *c, struct parameters *p, float *dfeatur
         }
     if (dfeatures) {
         memset(dfeatures, 0, (size_t)c->B * (size_t)D * sizeof *dfeatures);
-        kernels_best()->layer_norm_backward(dfeatures, c->dnormed, parameters_value(p, "fc_norm.weight"), c->xhat, c->rstd,
-                                            (size_t)c->B, (size_t)D);
+        kernels_best()->layer_norm_backward(dfeatures, c->dnormed, parameters_value(p, "fc_norm.weight"), c->xhat,
+                                            c->rstd, (size_t)c->B, (size_t)D);
     }
 }
 

@@ -16,11 +16,13 @@ struct classifier_shape {
 };
 
 /* X(group's name, numbers): the last two only with fc_norm. */
+/* clang-format off */
 #define CLASSIFIER_GROUPS(X)  \
     X("head.weight", C * D)   \
     X("head.bias", C)         \
     X("fc_norm.weight", D)    \
     X("fc_norm.bias", D)
+/* clang-format on */
 
 /* Add the groups, all with one base rate. */
 void classifier_add(struct parameters *p, const struct classifier_shape *s, double base_rate);

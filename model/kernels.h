@@ -11,13 +11,13 @@
 #include "model/gate.h"
 
 struct adam_step {
-    float rate;              /* lr / (1 - beta1^k) */
-    float root_correction;   /* 1 / sqrt(1 - beta2^k) */
+    float rate;            /* lr / (1 - beta1^k) */
+    float root_correction; /* 1 / sqrt(1 - beta2^k) */
     float beta1, beta2;
-    float fresh1, fresh2;    /* 1 - beta1, 1 - beta2: rounded from the exact values, not differences of floats */
+    float fresh1, fresh2; /* 1 - beta1, 1 - beta2: rounded from the exact values, not differences of floats */
     float epsilon;
-    float gradient_scale;    /* gradients are multiplied by this first (clipping) */
-    float decay;             /* p is multiplied by 1 - decay first (AdamW); 0 for Adam */
+    float gradient_scale; /* gradients are multiplied by this first (clipping) */
+    float decay;          /* p is multiplied by 1 - decay first (AdamW); 0 for Adam */
 };
 
 struct kernels {
@@ -25,11 +25,11 @@ struct kernels {
 
     /* y = gain * xhat + bias, xhat = (x - mean) / sqrt(var + epsilon), biased variance.  xhat (R, D) and rstd (R) = 1/sqrt(..)
      * are written when not NULL.  x, y: (R, D). */
-    void (*layer_norm)(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias, size_t R,
-                       size_t D, float epsilon);
+    void (*layer_norm)(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias,
+                       size_t R, size_t D, float epsilon);
     /* dx += (g - mean(g) - xhat mean(g xhat)) rstd, g = dy * gain  (methods.md 2.6) */
-    void (*layer_norm_backward)(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd, size_t R,
-                                size_t D);
+    void (*layer_norm_backward)(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd,
+                                size_t R, size_t D);
     /* a += bias (D; NULL: nothing); h = a Phi(a).  a, h: (R, D).  h may be a. */
     void (*gelu)(float *h, float *a, const float *bias, size_t R, size_t D);
     /* d *= Phi(a) + a phi(a), n numbers */

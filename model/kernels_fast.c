@@ -72,15 +72,15 @@ INLINE float fast_density(float u)
     return 0.39894228f * fast_exp(-0.5f * u * u);
 }
 
-#define GATE_TANH(u) (1 - 2 / (fast_exp(2 * (u)) + 1))
-#define GATE_SIGMOID(u) (1 / (1 + fast_exp(-(u))))
-#define GATE_EXP(u) fast_exp(u)
+#define GATE_TANH(u)      (1 - 2 / (fast_exp(2 * (u)) + 1))
+#define GATE_SIGMOID(u)   (1 / (1 + fast_exp(-(u))))
+#define GATE_EXP(u)       fast_exp(u)
 #define GATE_LOG1P_EXP(u) log1pf(expf(u))
-#define GATE_PHI(u) fast_phi(u)
-#define GATE_DENSITY(u) fast_density(u)
+#define GATE_PHI(u)       fast_phi(u)
+#define GATE_DENSITY(u)   fast_density(u)
 
-static void layer_norm(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias, size_t R,
-                       size_t D, float epsilon)
+static void layer_norm(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias,
+                       size_t R, size_t D, float epsilon)
 {
     for (size_t r = 0; r < R; r++, x += D, y += D) {
         float sum = 0, squares = 0, mean, scale;
@@ -113,8 +113,8 @@ static void layer_norm(float *y, float *xhat, float *rstd, const float *x, const
     }
 }
 
-static void layer_norm_backward(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd, size_t R,
-                                size_t D)
+static void layer_norm_backward(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd,
+                                size_t R, size_t D)
 {
     for (size_t r = 0; r < R; r++, dx += D, dy += D, xhat += D) {
         float sum = 0, dot = 0, scale = rstd[r];
@@ -175,14 +175,14 @@ static void add_bias(float *y, const float *x, const float *bias, size_t R, size
 static void apply_gate(float *s, size_t n, enum gate gate, float a0, float a1)
 {
     switch (gate) {
-#define G(name, value, slope)                     \
-    case GATE_##name:                             \
+#define G(name, value, slope)                              \
+    case GATE_##name:                                      \
         _Pragma("omp simd") for (size_t j = 0; j < n; j++) \
-        {                                         \
-            float u = a0 * s[j];                  \
-            (void)u;                              \
-            s[j] = s[j] + a1 * (value);           \
-        }                                         \
+        {                                                  \
+            float u = a0 * s[j];                           \
+            (void)u;                                       \
+            s[j] = s[j] + a1 * (value);                    \
+        }                                                  \
         break;
         GATES(G)
 #undef G
@@ -196,18 +196,18 @@ static void gate_backward(float *d, const float *s, size_t n, enum gate gate, fl
     float inner = 0, outer = 0;
 
     switch (gate) {
-#define G(name, value, slope)                                                    \
-    case GATE_##name:                                                            \
+#define G(name, value, slope)                                                          \
+    case GATE_##name:                                                                  \
         _Pragma("omp simd reduction(+ : inner, outer)") for (size_t j = 0; j < n; j++) \
-        {                                                                        \
-            float u = a0 * s[j], sigma, steep;                                   \
-            (void)u;                                                             \
-            sigma = (value);                                                     \
-            steep = (slope);                                                     \
-            inner += d[j] * a1 * steep * s[j];                                   \
-            outer += d[j] * sigma;                                               \
-            d[j] *= 1 + a1 * a0 * steep;                                         \
-        }                                                                        \
+        {                                                                              \
+            float u = a0 * s[j], sigma, steep;                                         \
+            (void)u;                                                                   \
+            sigma = (value);                                                           \
+            steep = (slope);                                                           \
+            inner += d[j] * a1 * steep * s[j];                                         \
+            outer += d[j] * sigma;                                                     \
+            d[j] *= 1 + a1 * a0 * steep;                                               \
+        }                                                                              \
         break;
         GATES(G)
 #undef G

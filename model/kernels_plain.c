@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-#define GATE_TANH(u) tanh(u)
-#define GATE_SIGMOID(u) (1 / (1 + exp(-(u))))
-#define GATE_EXP(u) exp(u)
+#define GATE_TANH(u)      tanh(u)
+#define GATE_SIGMOID(u)   (1 / (1 + exp(-(u))))
+#define GATE_EXP(u)       exp(u)
 #define GATE_LOG1P_EXP(u) log1p(exp(u))
-#define GATE_PHI(u) (0.5 * (1 + erf((u)*0.7071067811865476)))
-#define GATE_DENSITY(u) (0.3989422804014327 * exp(-0.5 * (u) * (u)))
+#define GATE_PHI(u)       (0.5 * (1 + erf((u)*0.7071067811865476)))
+#define GATE_DENSITY(u)   (0.3989422804014327 * exp(-0.5 * (u) * (u)))
 
 static double gate_value(enum gate gate, double u)
 {
@@ -36,8 +36,8 @@ static double gate_slope(enum gate gate, double u)
     }
 }
 
-static void layer_norm(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias, size_t R,
-                       size_t D, float epsilon)
+static void layer_norm(float *y, float *xhat, float *rstd, const float *x, const float *gain, const float *bias,
+                       size_t R, size_t D, float epsilon)
 {
     for (size_t r = 0; r < R; r++, x += D, y += D) {
         double mean = 0, variance = 0, scale;
@@ -60,8 +60,8 @@ static void layer_norm(float *y, float *xhat, float *rstd, const float *x, const
     }
 }
 
-static void layer_norm_backward(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd, size_t R,
-                                size_t D)
+static void layer_norm_backward(float *dx, const float *dy, const float *gain, const float *xhat, const float *rstd,
+                                size_t R, size_t D)
 {
     for (size_t r = 0; r < R; r++, dx += D, dy += D, xhat += D) {
         double mean = 0, projection = 0;

@@ -7,7 +7,8 @@
 #include "model/blas.h"
 
 /* The loss of one row; its largest allowed logit and where, and the sum of exponentials relative to it. */
-static double row_loss(const float *logits, const uint8_t *allowed, int C, int label, double *sum_out, float *largest_out, int *best)
+static double row_loss(const float *logits, const uint8_t *allowed, int C, int label, double *sum_out,
+                       float *largest_out, int *best)
 {
     float largest = -INFINITY;
     double sum = 0;
@@ -28,7 +29,8 @@ static double row_loss(const float *logits, const uint8_t *allowed, int C, int l
     return log(sum) - ((double)logits[label] - largest);
 }
 
-double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowed, int B, int C, bool keep, int *correct)
+double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowed, int B, int C, bool keep,
+                     int *correct)
 {
     double loss = 0;
     int right = 0;

@@ -10,7 +10,8 @@
  * infinity (methods.md 1.3).  Unless `keep`, the logits become their gradient, with exact zeros for masked classes.
  * labels (B) in [0, C); one that is not allowed makes the loss infinite.
  * [out] correct (may be NULL): samples whose largest allowed logit is the label's; ties go to the lowest class. */
-double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowed, int B, int C, bool keep, int *correct);
+double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowed, int B, int C, bool keep,
+                     int *correct);
 
 /* The contrastive regulariser of methods.md 1.4.1: rows M = [means (K, D); features (B, D)], S = M M' / temperature,
  * CR = mean over rows r of logsumexp(S_r) - S_rr.  Returns CR; adds weight * dCR/dfeatures to dfeatures (B, D).

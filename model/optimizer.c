@@ -9,7 +9,8 @@
 
 void parameters_add(struct parameters *p, const char *name, size_t count, double base_rate)
 {
-    p->group[p->groups++] = (struct parameter_group){.name = name, .offset = p->count, .count = count, .base_rate = base_rate};
+    p->group[p->groups++] =
+        (struct parameter_group){.name = name, .offset = p->count, .count = count, .base_rate = base_rate};
     p->count += count;
 }
 
@@ -91,8 +92,11 @@ double parameters_adam(struct parameters *p, const struct schedule *s, int epoch
 {
     const double beta1 = 0.9, beta2 = 0.999;
     double norm = gradient_norm(p), scale = clip > 0 ? clip / (norm + 1e-6) : 1;
-    struct adam_step step = {.beta1 = (float)beta1, .beta2 = (float)beta2, .fresh1 = (float)(1 - beta1),
-                             .fresh2 = (float)(1 - beta2), .epsilon = 1e-8f,
+    struct adam_step step = {.beta1 = (float)beta1,
+                             .beta2 = (float)beta2,
+                             .fresh1 = (float)(1 - beta1),
+                             .fresh2 = (float)(1 - beta2),
+                             .epsilon = 1e-8f,
                              .gradient_scale = scale < 1 ? (float)scale : 1};
 
     p->steps++;
@@ -103,7 +107,8 @@ double parameters_adam(struct parameters *p, const struct schedule *s, int epoch
         if (g->base_rate <= 0)
             continue;
         step.rate = (float)(schedule_rate(s, g->base_rate, epoch) / (1 - pow(beta1, p->steps)));
-        kernels_best()->adam(p->value + g->offset, p->m + g->offset, p->v + g->offset, p->gradient + g->offset, g->count, &step);
+        kernels_best()->adam(p->value + g->offset, p->m + g->offset, p->v + g->offset, p->gradient + g->offset,
+                             g->count, &step);
     }
     return norm;
 }

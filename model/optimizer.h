@@ -23,7 +23,7 @@ struct parameters {
     int steps;               /* updates since the moments were cleared */
     int groups;
     struct parameter_group group[PARAMETER_GROUPS_MAX];
-    float *memory;           /* private */
+    float *memory; /* private */
 };
 
 /* Groups are added first, in an order that then names their place, and created together (zero-filled). */
@@ -32,7 +32,7 @@ int parameters_create(struct parameters *p, err *e);
 void parameters_free(struct parameters *p);
 /* The group of this name; NULL if there is none. */
 struct parameter_group *parameters_group(struct parameters *p, const char *name);
-float *parameters_value(struct parameters *p, const char *name);    /* NULL if there is none */
+float *parameters_value(struct parameters *p, const char *name); /* NULL if there is none */
 float *parameters_gradient(struct parameters *p, const char *name);
 void parameters_reset(struct parameters *p); /* a new optimiser: moments and step counter to zero */
 

@@ -23,7 +23,7 @@ enum statistics_kind {
 #define K(name) STATISTICS_##name,
     STATISTICS_KINDS(K)
 #undef K
-    STATISTICS_KIND_COUNT
+        STATISTICS_KIND_COUNT
 };
 enum statistics_kind statistics_kind_by_name(const char *name);
 
@@ -31,9 +31,10 @@ enum statistics_kind statistics_kind_by_name(const char *name);
 struct class_statistics {
     enum statistics_kind kind;
     int width, centroids;
-    float *mean;     /* (centroids, D) */
-    float *spread;   /* covariance: (D, D); variance: (D); multi_centroid: (centroids, D) variances without the 1e-4 */
-    float *factor;   /* covariance: (D, D) lower Cholesky factor, made on first use by statistics_draw(); otherwise NULL */
+    float *mean;   /* (centroids, D) */
+    float *spread; /* covariance: (D, D); variance: (D); multi_centroid: (centroids, D) variances without the 1e-4 */
+    /* covariance: (D, D) lower Cholesky factor, made on first use by statistics_draw(); otherwise NULL */
+    float *factor;
 };
 
 size_t statistics_spread_size(enum statistics_kind kind, int width, int centroids);
@@ -41,8 +42,8 @@ size_t statistics_spread_size(enum statistics_kind kind, int width, int centroid
 /* features (n, D).  wanted_centroids: of multi_centroid; fewer are kept when n is smaller or clusters are singletons (if all are,
  * one remains: the mean with zero variance).  One sample has covariance 1e-4 I.  seed, index: the stream of k-means.
  * ERR_DATA for n = 0, ERR_DIVERGED when a feature is not finite, ERR_NOMEM. */
-int statistics_measure(enum statistics_kind kind, const float *features, size_t n, int width, int wanted_centroids, uint64_t seed,
-                       uint32_t index, struct class_statistics *out, err *e);
+int statistics_measure(enum statistics_kind kind, const float *features, size_t n, int width, int wanted_centroids,
+                       uint64_t seed, uint32_t index, struct class_statistics *out, err *e);
 void statistics_free(struct class_statistics *s);
 
 /* Draw at most S features from the stream rng_stream(seed, purpose, task, epoch, index) into out (S, D); *drawn says how many

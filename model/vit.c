@@ -28,10 +28,12 @@ int vit_tokens(const struct vit_shape *s)
 
 int vit_check_shape(const struct vit_shape *s, err *e)
 {
-    if (s->side < 1 || s->patch < 1 || s->width < 1 || s->depth < 1 || s->heads < 1 || s->hidden < 1 || s->side > 4096 ||
-        s->width > 16384 || s->hidden > 65536)
-        return err_set(e, ERR_SHAPE, "a ViT needs side, patch, width, depth, heads and hidden of at least 1 and of sane size; got "
-                       "%d, %d, %d, %d, %d, %d", s->side, s->patch, s->width, s->depth, s->heads, s->hidden);
+    if (s->side < 1 || s->patch < 1 || s->width < 1 || s->depth < 1 || s->heads < 1 || s->hidden < 1 ||
+        s->side > 4096 || s->width > 16384 || s->hidden > 65536)
+        return err_set(e, ERR_SHAPE,
+                       "a ViT needs side, patch, width, depth, heads and hidden of at least 1 and of sane size; got "
+                       "%d, %d, %d, %d, %d, %d",
+                       s->side, s->patch, s->width, s->depth, s->heads, s->hidden);
     if (s->depth > VIT_MAX_DEPTH)
         return err_set(e, ERR_SHAPE, "a ViT of %d blocks; at most %d are supported", s->depth, VIT_MAX_DEPTH);
     if (s->side % s->patch)
@@ -92,19 +94,19 @@ bool vit_tensor(const struct vit_weights *w, int k, struct vit_tensor *out)
     size_t D = (size_t)s->width, M = (size_t)s->hidden, P = 3 * (size_t)s->patch * (size_t)s->patch;
     size_t T = (size_t)vit_tokens(s);
 
-#define X(field, label, height, breadth)                                \
-    if (k-- == 0) {                                                     \
-        *out = (struct vit_tensor){label, height, breadth, w->field};   \
-        return true;                                                    \
+#define X(field, label, height, breadth)                              \
+    if (k-- == 0) {                                                   \
+        *out = (struct vit_tensor){label, height, breadth, w->field}; \
+        return true;                                                  \
     }
     VIT_TENSORS(X)
 #undef X
     for (int b = 0; b < s->depth; b++) {
-#define X(field, label, height, breadth)                                            \
-    if (k-- == 0) {                                                                 \
-        *out = (struct vit_tensor){"", height, breadth, w->block[b].field};         \
-        snprintf(out->name, sizeof out->name, "blocks.%d.%s", b, label);            \
-        return true;                                                                \
+#define X(field, label, height, breadth)                                    \
+    if (k-- == 0) {                                                         \
+        *out = (struct vit_tensor){"", height, breadth, w->block[b].field}; \
+        snprintf(out->name, sizeof out->name, "blocks.%d.%s", b, label);    \
+        return true;                                                        \
     }
         VIT_BLOCK_TENSORS(X)
 #undef X
@@ -136,7 +138,8 @@ int prefix_set_layers(struct prefix *p, uint64_t blocks, int depth, err *e)
         bool prompted = blocks >> b & 1;
 
         if (prompted && b >= depth)
-            return err_set(e, ERR_SHAPE, "prompt.layers names block %d, but the backbone's %d blocks are 0-%d", b, depth, depth - 1);
+            return err_set(e, ERR_SHAPE, "prompt.layers names block %d, but the backbone's %d blocks are 0-%d", b,
+                           depth, depth - 1);
         p->layer_of[b] = prompted ? (int8_t)p->layers++ : -1;
     }
     return 0;
@@ -164,6 +167,7 @@ void prefix_map(bool official, int B, int b, int kv, int *half, int *sample)
 
 /* What a block's forward pass leaves for its backward pass, in numbers for each image.  Q: rows that have queries, T, or 1 in a
  * last block of which only the class token matters. */
+/* clang-format off */
 #define BLOCK_BUFFERS(X)                                                                 \
     X(xhat1, T * D)             /* normalised input of the attention */                  \
     X(rstd1, T)                                                                          \
@@ -174,6 +178,7 @@ void prefix_map(bool official, int B, int b, int kv, int *half, int *sample)
     X(xhat2, Q * D)             /* normalised input of the MLP */                        \
     X(rstd2, Q)                                                                          \
     X(act, Q * M)               /* input of the GELU */
+/* clang-format on */
 
 struct block_store {
 #define X(field, size) float *field;
@@ -262,7 +267,8 @@ static void carve_store(struct carver *c, const vit_batch *batch, struct block_s
 static void carve_batch(struct carver *c, vit_batch *batch)
 {
     const struct vit_shape *s = &batch->shape;
-    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden, P = 3 * (size_t)s->patch * (size_t)s->patch;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden,
+           P = 3 * (size_t)s->patch * (size_t)s->patch;
     size_t R = (size_t)batch->max_chunk * T, images = (size_t)batch->max_batch, Q = s->pool == VIT_POOL_TOKEN ? 1 : T;
     bool backward = batch->mode != VIT_INFER;
 
@@ -271,8 +277,10 @@ static void carve_batch(struct carver *c, vit_batch *batch)
             carve_store(c, batch, &batch->store[b], images, token_only(batch, b));
     batch->xhat_final = carve(c, backward ? images * Q * D : 0);
     batch->rstd_final = carve(c, backward ? images * Q : 0);
-    batch->chunk_gradients = carve(c, batch->mode == VIT_PROMPT ? (size_t)chunks_of(s, batch->max_batch) * (size_t)s->depth * 2 *
-                                          ((size_t)batch->max_length * D + (size_t)s->heads) : 0);
+    batch->chunk_gradients =
+        carve(c, batch->mode == VIT_PROMPT ? (size_t)chunks_of(s, batch->max_batch) * (size_t)s->depth * 2 *
+                                                 ((size_t)batch->max_length * D + (size_t)s->heads)
+                                           : 0);
     for (int t = 0; t < batch->threads; t++) {
         struct workspace *w = &batch->workspaces[t];
 
@@ -308,8 +316,8 @@ int vit_batch_create(vit_batch **out, const struct vit_shape *shape, enum vit_mo
     if (vit_check_shape(shape, e))
         return e->code;
     if (max_batch < 1 || max_length < 0 || threads < 1 || first_block < 0 || first_block >= shape->depth)
-        return err_set(e, ERR_SHAPE, "a batch of %d images, prefix %d, first block %d, %d threads cannot be", max_batch, max_length,
-                       first_block, threads);
+        return err_set(e, ERR_SHAPE, "a batch of %d images, prefix %d, first block %d, %d threads cannot be", max_batch,
+                       max_length, first_block, threads);
     batch = calloc(1, sizeof *batch);
     if (!batch)
         return err_set(e, ERR_NOMEM, "no memory for a batch");
@@ -343,7 +351,8 @@ int vit_batch_create(vit_batch **out, const struct vit_shape *shape, enum vit_mo
     *out = batch;
     return 0;
 nomem:
-    err_set(e, ERR_NOMEM, "no memory for the activations of %d images (%.0f MB)", max_batch, (double)batch->bytes / 1e6);
+    err_set(e, ERR_NOMEM, "no memory for the activations of %d images (%.0f MB)", max_batch,
+            (double)batch->bytes / 1e6);
     vit_batch_free(batch);
     return e->code;
 }
@@ -374,8 +383,8 @@ struct chunk {
     struct workspace *work;
     int first, images; /* of the batch */
     /* backward only */
-    float *dprompt, *dscalars;     /* this chunk's part */
-    struct vit_weights *dweights;  /* this lane's part */
+    float *dprompt, *dscalars;    /* this chunk's part */
+    struct vit_weights *dweights; /* this lane's part */
 };
 
 /* The i-th of `chunks` chunks, for the calling thread. */
@@ -383,7 +392,10 @@ static struct chunk chunk_of(vit_batch *batch, const struct vit_weights *w, int 
 {
     int first = chunk_start(batch->B, chunks, i);
 
-    return (struct chunk){.batch = batch, .w = w, .work = &batch->workspaces[omp_get_thread_num()], .first = first,
+    return (struct chunk){.batch = batch,
+                          .w = w,
+                          .work = &batch->workspaces[omp_get_thread_num()],
+                          .first = first,
                           .images = chunk_start(batch->B, chunks, i + 1) - first};
 }
 
@@ -409,7 +421,8 @@ static struct attention attention_of(const struct chunk *c, int image, int block
 {
     const struct vit_shape *s = &c->batch->shape;
     const struct prefix *p = c->batch->prefix;
-    struct attention a = {.Q = token_only(c->batch, block) ? 1 : vit_tokens(s), .T = vit_tokens(s), .D = s->width, .H = s->heads};
+    struct attention a = {
+        .Q = token_only(c->batch, block) ? 1 : vit_tokens(s), .T = vit_tokens(s), .D = s->width, .H = s->heads};
     const struct prefix_source *source;
     size_t half, layer, scopes;
 
@@ -461,8 +474,11 @@ static void cut_patches(const struct vit_shape *s, const float *image, float *pa
         for (int column = 0; column < grid; column++)
             for (int channel = 0; channel < 3; channel++)
                 for (int y = 0; y < s->patch; y++, patches += s->patch)
-                    memcpy(patches, image + ((size_t)channel * (size_t)s->side + (size_t)(row * s->patch + y)) * (size_t)s->side +
-                                        column * s->patch, (size_t)s->patch * sizeof *patches);
+                    memcpy(patches,
+                           image +
+                               ((size_t)channel * (size_t)s->side + (size_t)(row * s->patch + y)) * (size_t)s->side +
+                               column * s->patch,
+                           (size_t)s->patch * sizeof *patches);
 }
 
 /* x (images, T, D) = [cls; patches W' + b] + positions; leaves the patches in work->hidden. */
@@ -473,7 +489,8 @@ static void embed(const struct chunk *c)
     size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
 
     for (int i = 0; i < c->images; i++) {
-        float *x = c->work->x + (size_t)i * (size_t)T * (size_t)D, *patches = c->work->hidden + (size_t)i * (size_t)((T - 1) * P);
+        float *x = c->work->x + (size_t)i * (size_t)T * (size_t)D,
+              *patches = c->work->hidden + (size_t)i * (size_t)((T - 1) * P);
 
         cut_patches(s, c->batch->images + (size_t)(c->first + i) * image_size, patches);
         c->batch->kernels->add_bias(x, c->w->cls_token, c->w->pos_embed, 1, (size_t)D);
@@ -501,8 +518,8 @@ static void block_forward(const struct chunk *c, int block)
     int Q = token ? 1 : T, rows = c->images * Q;
     float *hidden = keep ? work->hidden : at.act;
 
-    k->layer_norm(work->y, keep ? at.xhat1 : NULL, keep ? at.rstd1 : NULL, work->x, w->norm1_w, w->norm1_b, (size_t)R, (size_t)D,
-                  epsilon);
+    k->layer_norm(work->y, keep ? at.xhat1 : NULL, keep ? at.rstd1 : NULL, work->x, w->norm1_w, w->norm1_b, (size_t)R,
+                  (size_t)D, epsilon);
     k->add_bias(at.qkv, NULL, w->qkv_b, (size_t)R, (size_t)(3 * D));
     if (token) { /* keys and values of all tokens, the query of the class token alone */
         gemm_nt(R, 2 * D, D, 1, work->y, D, w->qkv_w + (size_t)D * (size_t)D, D, 1, at.qkv + D, 3 * D);
@@ -520,8 +537,8 @@ static void block_forward(const struct chunk *c, int block)
     }
     k->add_bias(work->x, work->x, w->proj_b, (size_t)rows, (size_t)D);
     gemm_nt(rows, D, D, 1, at.att, D, w->proj_w, D, 1, work->x, D);
-    k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b, (size_t)rows, (size_t)D,
-                  epsilon);
+    k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b,
+                  (size_t)rows, (size_t)D, epsilon);
     gemm_nt(rows, M, D, 1, work->y, D, w->fc1_w, D, 0, at.act, M);
     k->gelu(hidden, at.act, w->fc1_b, (size_t)rows, (size_t)M);
     k->add_bias(work->x, work->x, w->fc2_b, (size_t)rows, (size_t)D);
@@ -540,8 +557,9 @@ static void pool_forward(const struct chunk *c, float *features)
 
     if (!s->no_final_norm) {
         y = c->work->y;
-        batch->kernels->layer_norm(y, keep ? batch->xhat_final + first * (size_t)D : NULL, keep ? batch->rstd_final + first : NULL,
-                                   c->work->x, c->w->norm_w, c->w->norm_b, rows, (size_t)D, epsilon);
+        batch->kernels->layer_norm(y, keep ? batch->xhat_final + first * (size_t)D : NULL,
+                                   keep ? batch->rstd_final + first : NULL, c->work->x, c->w->norm_w, c->w->norm_b,
+                                   rows, (size_t)D, epsilon);
     }
     if (s->pool != VIT_POOL_MEAN) {
         memcpy(features + first * (size_t)D, y, rows * (size_t)D * sizeof *y);
@@ -720,7 +738,8 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
         struct attention a = attention_of(c, i, block, &g);
 
         g.dqkv = ends_here ? NULL : work->dqkv + (size_t)i * (size_t)(3 * T * D);
-        attention_backward(k, &a, one.qkv, one.prob, one.raw, work->dy + (size_t)i * (size_t)(Q * D), work->dscores, &g);
+        attention_backward(k, &a, one.qkv, one.prob, one.raw, work->dy + (size_t)i * (size_t)(Q * D), work->dscores,
+                           &g);
     }
     if (ends_here)
         return;
@@ -798,7 +817,8 @@ static void backward_to_prompts(vit_batch *batch, const struct vit_weights *w, c
     sum_chunks(out->scalars, batch->chunk_gradients + prompt, scalars, chunks, stride);
 }
 
-static void backward_to_weights(vit_batch *batch, const struct vit_weights *w, const float *dfeatures, struct vit_weights *out)
+static void backward_to_weights(vit_batch *batch, const struct vit_weights *w, const float *dfeatures,
+                                struct vit_weights *out)
 {
     int chunks = chunks_of(&batch->shape, batch->B);
 
@@ -817,7 +837,8 @@ static void backward_to_weights(vit_batch *batch, const struct vit_weights *w, c
             out->memory[i] += batch->lanes[lane].memory[i];
 }
 
-void vit_backward(vit_batch *batch, const struct vit_weights *w, const float *dfeatures, const struct vit_gradients *out)
+void vit_backward(vit_batch *batch, const struct vit_weights *w, const float *dfeatures,
+                  const struct vit_gradients *out)
 {
     if (batch->mode == VIT_FULL)
         backward_to_weights(batch, w, dfeatures, out->weights);

@@ -32,30 +32,30 @@ struct vit_shape {
     bool no_final_norm; /* leave the final layer norm out (MoCo-v3, methods.md 3.4) */
 };
 
-int vit_tokens(const struct vit_shape *s);               /* T */
-int vit_check_shape(const struct vit_shape *s, err *e);  /* ERR_SHAPE, saying which numbers disagree */
+int vit_tokens(const struct vit_shape *s);              /* T */
+int vit_check_shape(const struct vit_shape *s, err *e); /* ERR_SHAPE, saying which numbers disagree */
 
 /* Tensors of a model and of a block, with their canonical names (timm's) and sizes: the one list behind the structures, the
  * allocation, loading and saving, the optimiser's loop and the tests. */
-#define VIT_TENSORS(X)                                   \
-    X(cls_token, "cls_token", 1, D)                      \
-    X(pos_embed, "pos_embed", T, D)                      \
-    X(patch_w, "patch_embed.proj.weight", D, P)          \
-    X(patch_b, "patch_embed.proj.bias", 1, D)            \
-    X(norm_w, "norm.weight", 1, D)                       \
+#define VIT_TENSORS(X)                          \
+    X(cls_token, "cls_token", 1, D)             \
+    X(pos_embed, "pos_embed", T, D)             \
+    X(patch_w, "patch_embed.proj.weight", D, P) \
+    X(patch_b, "patch_embed.proj.bias", 1, D)   \
+    X(norm_w, "norm.weight", 1, D)              \
     X(norm_b, "norm.bias", 1, D)
-#define VIT_BLOCK_TENSORS(X)                             \
-    X(norm1_w, "norm1.weight", 1, D)                     \
-    X(norm1_b, "norm1.bias", 1, D)                       \
-    X(qkv_w, "attn.qkv.weight", 3 * D, D)                \
-    X(qkv_b, "attn.qkv.bias", 1, 3 * D)                  \
-    X(proj_w, "attn.proj.weight", D, D)                  \
-    X(proj_b, "attn.proj.bias", 1, D)                    \
-    X(norm2_w, "norm2.weight", 1, D)                     \
-    X(norm2_b, "norm2.bias", 1, D)                       \
-    X(fc1_w, "mlp.fc1.weight", M, D)                     \
-    X(fc1_b, "mlp.fc1.bias", 1, M)                       \
-    X(fc2_w, "mlp.fc2.weight", D, M)                     \
+#define VIT_BLOCK_TENSORS(X)              \
+    X(norm1_w, "norm1.weight", 1, D)      \
+    X(norm1_b, "norm1.bias", 1, D)        \
+    X(qkv_w, "attn.qkv.weight", 3 * D, D) \
+    X(qkv_b, "attn.qkv.bias", 1, 3 * D)   \
+    X(proj_w, "attn.proj.weight", D, D)   \
+    X(proj_b, "attn.proj.bias", 1, D)     \
+    X(norm2_w, "norm2.weight", 1, D)      \
+    X(norm2_b, "norm2.bias", 1, D)        \
+    X(fc1_w, "mlp.fc1.weight", M, D)      \
+    X(fc1_b, "mlp.fc1.bias", 1, M)        \
+    X(fc2_w, "mlp.fc2.weight", D, M)      \
     X(fc2_b, "mlp.fc2.bias", 1, D)
 
 struct vit_block {
@@ -99,11 +99,11 @@ struct prefix_source {
 };
 
 struct prefix {
-    int length;                       /* L; 0: no prefix at all */
-    int layers;                       /* prompted blocks */
-    int8_t layer_of[VIT_MAX_DEPTH];   /* block -> 0..layers-1, or -1 */
+    int length;                     /* L; 0: no prefix at all */
+    int layers;                     /* prompted blocks */
+    int8_t layer_of[VIT_MAX_DEPTH]; /* block -> 0..layers-1, or -1 */
     enum gate gate;
-    int scopes;                       /* 1: a pair of gate scalars for each block; H: for each head */
+    int scopes;                          /* 1: a pair of gate scalars for each block; H: for each head */
     const struct prefix_source *sources; /* (B) */
 };
 
@@ -144,6 +144,7 @@ struct vit_gradients {
     float *prompt, *scalars;
     struct vit_weights *weights;
 };
-void vit_backward(vit_batch *batch, const struct vit_weights *w, const float *dfeatures, const struct vit_gradients *out);
+void vit_backward(vit_batch *batch, const struct vit_weights *w, const float *dfeatures,
+                  const struct vit_gradients *out);
 
 #endif

@@ -23,12 +23,27 @@ static const struct fixture {
     enum gate gate;
     double out[4], dkeys[2], dvalues[2], dq[4], da0, da1;
 } fixtures[] = {
-    {GATE_tanh, {.152394, -.694349, -.511736, .592484}, {.829032, -.206235}, {.702561, -.483590},
-     {.683602, -.345797, -.660549, -.368295}, .365343, .928037},
-    {GATE_sigmoid, {.136284, -.657010, -.363733, .286382}, {.928344, -.814296}, {.753482, -.200827},
-     {.574524, -.323071, -.842591, -.146438}, .321831, .465587},
-    {GATE_gelu, {.209081, -.825733, -.417308, .397186}, {1.211925, -.192643}, {.800787, -.368921},
-     {1.436434, -.515510, -.546477, -.280410}, .851988, .825238},
+    {GATE_tanh,
+     {.152394, -.694349, -.511736, .592484},
+     {.829032, -.206235},
+     {.702561, -.483590},
+     {.683602, -.345797, -.660549, -.368295},
+     .365343,
+     .928037},
+    {GATE_sigmoid,
+     {.136284, -.657010, -.363733, .286382},
+     {.928344, -.814296},
+     {.753482, -.200827},
+     {.574524, -.323071, -.842591, -.146438},
+     .321831,
+     .465587},
+    {GATE_gelu,
+     {.209081, -.825733, -.417308, .397186},
+     {1.211925, -.192643},
+     {.800787, -.368921},
+     {1.436434, -.515510, -.546477, -.280410},
+     .851988,
+     .825238},
 };
 
 static void spec_fixture(void **state)
@@ -41,8 +56,17 @@ static void spec_fixture(void **state)
     for (int set = 0; kernels_nth(set); set++)
         for (size_t f = 0; f < sizeof fixtures / sizeof *fixtures; f++) {
             const struct fixture *x = &fixtures[f];
-            struct attention a = {.Q = 2, .T = 2, .D = 2, .H = 1, .L = 1, .gate = x->gate, .scopes = 1,
-                                  .keys = keys, .values = values, .a0 = one, .a1 = one};
+            struct attention a = {.Q = 2,
+                                  .T = 2,
+                                  .D = 2,
+                                  .H = 1,
+                                  .L = 1,
+                                  .gate = x->gate,
+                                  .scopes = 1,
+                                  .keys = keys,
+                                  .values = values,
+                                  .a0 = one,
+                                  .a1 = one};
             float out[4], prob[6], raw[2], scratch[6], dkeys[2] = {0}, dvalues[2] = {0}, da0 = 0, da1 = 0, dqkv[12];
             struct attention_gradients g = {dkeys, dvalues, &da0, &da1, dqkv};
 
@@ -61,12 +85,27 @@ static void spec_fixture(void **state)
 enum { T = 5, D = 6, H = 2, L = 3 };
 
 /* Everything the loss depends on, in one array: qkv, prefix keys, prefix values, a0 and a1 of each head. */
-enum { AT_KEYS = 3 * T * D, AT_VALUES = AT_KEYS + L * D, AT_A0 = AT_VALUES + L * D, AT_A1 = AT_A0 + H, INPUTS = AT_A1 + H };
+enum {
+    AT_KEYS = 3 * T * D,
+    AT_VALUES = AT_KEYS + L * D,
+    AT_A0 = AT_VALUES + L * D,
+    AT_A1 = AT_A0 + H,
+    INPUTS = AT_A1 + H
+};
 
 static struct attention attention_at(const float *x, enum gate gate, int Q)
 {
-    return (struct attention){.Q = Q, .T = T, .D = D, .H = H, .L = L, .gate = gate, .scopes = H, .keys = x + AT_KEYS,
-                              .values = x + AT_VALUES, .a0 = x + AT_A0, .a1 = x + AT_A1};
+    return (struct attention){.Q = Q,
+                              .T = T,
+                              .D = D,
+                              .H = H,
+                              .L = L,
+                              .gate = gate,
+                              .scopes = H,
+                              .keys = x + AT_KEYS,
+                              .values = x + AT_VALUES,
+                              .a0 = x + AT_A0,
+                              .a1 = x + AT_A1};
 }
 
 static double loss_at(const float *x, enum gate gate, int Q, const float *weights)

@@ -253,11 +253,11 @@ static void compare_adam(struct world *w)
     expect(w, "g", g, kept, w->n, 0);
 }
 
-#define COMPARE(kernel)                                                                                                \
-    static void kernel(void **state)                                                                                   \
-    {                                                                                                                  \
-        (void)state;                                                                                                   \
-        for_every_set(compare_##kernel);                                                                               \
+#define COMPARE(kernel)                  \
+    static void kernel(void **state)     \
+    {                                    \
+        (void)state;                     \
+        for_every_set(compare_##kernel); \
     }
 COMPARE(layer_norm)
 COMPARE(layer_norm_backward)

@@ -79,7 +79,8 @@ static void cross_entropy_counts(void **state)
 /* Spec 1.2. */
 static void rates(void **state)
 {
-    const struct schedule step = {SCHEDULE_step, 50, 30, 0.1, 1e-5, true}, cosine = {SCHEDULE_cosine, 150, 30, 0.1, 1e-5, true};
+    const struct schedule step = {SCHEDULE_step, 50, 30, 0.1, 1e-5, true},
+                          cosine = {SCHEDULE_cosine, 150, 30, 0.1, 1e-5, true};
     const struct schedule prompt = {SCHEDULE_step, 50, 30, 0.1, 1e-5, false};
 
     (void)state;
@@ -141,8 +142,10 @@ static void updates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(contrastive_fixture),  cmocka_unit_test(cross_entropy_gradient),
-        cmocka_unit_test(cross_entropy_counts), cmocka_unit_test(rates),
+        cmocka_unit_test(contrastive_fixture),
+        cmocka_unit_test(cross_entropy_gradient),
+        cmocka_unit_test(cross_entropy_counts),
+        cmocka_unit_test(rates),
         cmocka_unit_test(updates),
     };
 

@@ -44,8 +44,8 @@ static void world_close(struct world *w)
     free(w->p);
 }
 
-#define ALL_SHAPES(structure, identity)                                                                                \
-    for (int structure = MLP_2; structure <= MLP_4_4; structure++)                                                     \
+#define ALL_SHAPES(structure, identity)                            \
+    for (int structure = MLP_2; structure <= MLP_4_4; structure++) \
         for (int identity = 0; identity < 2; identity++)
 
 static const float *tensor(const struct world *w, const char *name)

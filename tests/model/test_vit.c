@@ -43,14 +43,15 @@ static void world_open(struct world *x, const struct vit_shape *shape, enum gate
     for (int b = 0; b < B; b++) {
         int sample;
 
-        x->sources[b] = (struct prefix_source){.key_prompt = x->prompt, .value_prompt = x->prompt, .scalars = x->scalars};
+        x->sources[b] =
+            (struct prefix_source){.key_prompt = x->prompt, .value_prompt = x->prompt, .scalars = x->scalars};
         prefix_map(official, B, b, 0, &x->sources[b].key_half, &sample);
         prefix_map(official, B, b, 1, &x->sources[b].value_half, &sample);
     }
 }
 
-static void forward(struct world *x, enum vit_mode mode, int threads, int first, int count, bool prompted, float *features,
-                    const struct vit_gradients *g)
+static void forward(struct world *x, enum vit_mode mode, int threads, int first, int count, bool prompted,
+                    float *features, const struct vit_gradients *g)
 {
     struct prefix shifted = x->prefix;
     vit_batch *batch;
@@ -101,7 +102,8 @@ static void prompt_gradients(void **state)
 
             shape.pool = (enum vit_pool)pool;
             world_open(&x, &shape, GATE_tanh, official);
-            forward(&x, VIT_PROMPT, 2, 0, B, true, features, &(struct vit_gradients){.prompt = prompt, .scalars = scalars});
+            forward(&x, VIT_PROMPT, 2, 0, B, true, features,
+                    &(struct vit_gradients){.prompt = prompt, .scalars = scalars});
             for (size_t i = 0; i < PROMPT; i++)
                 expect_slope(&x, true, &x.prompt[i], prompt[i], "prompt", i);
             for (size_t i = 0; i < SCALARS; i++)
@@ -137,7 +139,8 @@ static void same_bits_everywhere(void **state)
 {
     const struct vit_shape shape = {.side = 16, .patch = 4, .width = 16, .depth = 3, .heads = 2, .hidden = 32};
     enum { MANY = 200, WIDTH = 16, SIZE = 2 * 2 * 3 * WIDTH };
-    float *images = malloc(MANY * 3 * 256 * sizeof *images), *features[4], prompt[SIZE], gradient[4][SIZE], scalars[4], ds[4][4];
+    float *images = malloc(MANY * 3 * 256 * sizeof *images), *features[4], prompt[SIZE], gradient[4][SIZE], scalars[4],
+          ds[4][4];
     struct prefix_source *sources = calloc(MANY, sizeof *sources);
     struct prefix prefix = {.length = 3, .gate = GATE_sigmoid, .scopes = 1, .sources = sources};
     rng r = rng_stream(4, RNG_TEST, 0, 0, 0);
@@ -157,10 +160,12 @@ static void same_bits_everywhere(void **state)
         vit_batch *batch;
 
         features[run] = malloc(MANY * WIDTH * sizeof(float));
-        assert_int_equal(vit_batch_create(&batch, &shape, run < 3 ? VIT_PROMPT : VIT_INFER, MANY, 3, 0, run % 3 + 1, &e), 0);
+        assert_int_equal(
+            vit_batch_create(&batch, &shape, run < 3 ? VIT_PROMPT : VIT_INFER, MANY, 3, 0, run % 3 + 1, &e), 0);
         vit_forward(batch, &w, images, MANY, &prefix, features[run]);
         if (run < 3)
-            vit_backward(batch, &w, features[run], &(struct vit_gradients){.prompt = gradient[run], .scalars = ds[run]});
+            vit_backward(batch, &w, features[run],
+                         &(struct vit_gradients){.prompt = gradient[run], .scalars = ds[run]});
         vit_batch_free(batch);
         assert_memory_equal(features[run], features[0], MANY * WIDTH * sizeof(float));
         if (run < 3) {
@@ -182,7 +187,10 @@ static void official_prefix_map(void **state)
         int B;
         const char *want; /* for each sample: key, value */
     } cases[] = {
-        {1, "K0V0"}, {4, "K0K1K2K3V0V1V2V3"}, {5, "K0K1K2K3K4V0V1V2V3V4"}, {8, "K0K1K2K3K4K5K6K7V0V1V2V3V4V5V6V7"},
+        {1, "K0V0"},
+        {4, "K0K1K2K3V0V1V2V3"},
+        {5, "K0K1K2K3K4V0V1V2V3V4"},
+        {8, "K0K1K2K3K4K5K6K7V0V1V2V3V4V5V6V7"},
     };
 
     (void)state;
@@ -227,8 +235,9 @@ static void bad_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prompt_gradients),    cmocka_unit_test(weight_gradients), cmocka_unit_test(same_bits_everywhere),
-        cmocka_unit_test(official_prefix_map), cmocka_unit_test(bad_shapes),
+        cmocka_unit_test(prompt_gradients),     cmocka_unit_test(weight_gradients),
+        cmocka_unit_test(same_bits_everywhere), cmocka_unit_test(official_prefix_map),
+        cmocka_unit_test(bad_shapes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
