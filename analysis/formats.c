@@ -93,6 +93,16 @@ void write_escaped(FILE *out, const char *text, const struct escape *escapes)
     }
 }
 
+void write_csv_field(FILE *out, const char *text)
+{
+    static const struct escape escapes[] = {{'"', "\"\""}, {0, NULL}};
+    bool quoted = strpbrk(text, ",\"\n\r") != NULL;
+
+    fputs(quoted ? "\"" : "", out);
+    write_escaped(out, text, escapes);
+    fputs(quoted ? "\"" : "", out);
+}
+
 void write_xml(FILE *out, const char *text)
 {
     static const struct escape escapes[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {0, NULL}};

@@ -9,19 +9,19 @@
 
 /* R(name, extension, each, meaning): with `each`, a file holds one table only, and a report is one file for each table.
  */
-#define REPORT_FORMATS(R)                                                                                              \
-    R(text, "txt", false, "for the terminal")                                                                          \
-    R(markdown, "md", false, "GitHub-flavoured tables")                                                                \
-    R(latex, "tex", false, "tables for \\input, in the style of booktabs")                                             \
-    R(csv, "csv", true, "one file for each table, RFC 4180, numbers in full")                                          \
-    R(json, "json", false, "all tables with their numbers in full")                                                    \
+#define REPORT_FORMATS(R)                                                     \
+    R(text, "txt", false, "for the terminal")                                 \
+    R(markdown, "md", false, "GitHub-flavoured tables")                       \
+    R(latex, "tex", false, "tables for \\input, in the style of booktabs")    \
+    R(csv, "csv", true, "one file for each table, RFC 4180, numbers in full") \
+    R(json, "json", false, "all tables with their numbers in full")           \
     R(html, "html", false, "one self-contained page with pictures")
 
 /* Write the document, or only one table of it, to a stream.  Write errors are left to the caller (ferror).  ERR_NOMEM.
  */
 typedef int (*report_renderer)(const struct document *d, const struct report_table *only, FILE *out, err *e);
 
-#define R(name, extension, each, meaning)                                                                              \
+#define R(name, extension, each, meaning) \
     int report_##name(const struct document *d, const struct report_table *only, FILE *out, err *e);
 REPORT_FORMATS(R)
 #undef R
@@ -56,6 +56,9 @@ struct escape {
     const char *replacement;
 };
 void write_escaped(FILE *out, const char *text, const struct escape *escapes);
+
+/* A field of a CSV file, quoted where RFC 4180 wants it. */
+void write_csv_field(FILE *out, const char *text);
 
 /* HTML and XML character data and attribute values. */
 void write_xml(FILE *out, const char *text);

@@ -73,7 +73,7 @@ static int write_file(const struct document *d, const struct content *c, const c
     return e->code;
 }
 
-static int make_folder(const char *folder, err *e)
+int output_make_folder(const char *folder, err *e)
 {
     struct stat s;
 
@@ -86,7 +86,7 @@ static int make_folder(const char *folder, err *e)
 int output_folder(const struct document *d, const struct report_format *const *formats, int count,
                   const struct report_table *only, const char *folder, FILE *told, err *e)
 {
-    if (make_folder(folder, e))
+    if (output_make_folder(folder, e))
         return e->code;
     for (int f = 0; f < count && !e->code; f++) {
         struct content c = {.format = formats[f], .only = only};
@@ -104,7 +104,7 @@ int output_folder(const struct document *d, const struct report_format *const *f
 
 int output_pictures(const struct document *d, const char *folder, FILE *told, err *e)
 {
-    if (make_folder(folder, e))
+    if (output_make_folder(folder, e))
         return e->code;
     for (size_t i = 0; i < d->blocks_count && !e->code; i++) {
         const struct report_picture *p = &d->blocks[i].picture;

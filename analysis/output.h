@@ -15,6 +15,9 @@ int output_stream(const struct document *d, const struct report_format *format, 
 int output_folder(const struct document *d, const struct report_format *const *formats, int count,
                   const struct report_table *only, const char *folder, FILE *told, err *e);
 
+/* Make the folder unless it is there.  ERR_USAGE if the folder above it does not exist, ERR_STORAGE or ERR_SYSTEM. */
+int output_make_folder(const char *folder, err *e);
+
 /* Every picture as <id>.svg and <id>.png into the folder. */
 int output_pictures(const struct document *d, const char *folder, FILE *told, err *e);
 

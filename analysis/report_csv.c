@@ -2,18 +2,6 @@
  * each part of an estimate, empty fields for what does not exist. */
 #include "analysis/formats.h"
 
-#include <string.h>
-
-static void write_field(FILE *out, const char *text)
-{
-    static const struct escape escapes[] = {{'"', "\"\""}, {0, NULL}};
-    bool quoted = strpbrk(text, ",\"\n\r") != NULL;
-
-    fputs(quoted ? "\"" : "", out);
-    write_escaped(out, text, escapes);
-    fputs(quoted ? "\"" : "", out);
-}
-
 static void write_heading(FILE *out, const struct report_column *column)
 {
     if (column->kind == COLUMN_SPREAD)
@@ -21,7 +9,7 @@ static void write_heading(FILE *out, const struct report_column *column)
     else if (column->kind == COLUMN_INTERVAL)
         fprintf(out, "%s_low,%s_high", column->key, column->key);
     else
-        write_field(out, column->key);
+        write_csv_field(out, column->key);
 }
 
 static void write_cell(FILE *out, const struct report_column *column, const struct report_cell *cell)
@@ -30,7 +18,7 @@ static void write_cell(FILE *out, const struct report_column *column, const stru
     const struct estimate *v = &cell->estimate;
 
     if (column->kind == COLUMN_TEXT)
-        write_field(out, cell->text ? cell->text : "");
+        write_csv_field(out, cell->text ? cell->text : "");
     else if (column->kind == COLUMN_SPREAD)
         fprintf(out, "%s,%s,%zu", number_in_full(v->mean, a), number_in_full(v->sd, b), v->count);
     else if (column->kind == COLUMN_INTERVAL)
