@@ -1,0 +1,155 @@
+"""A real SLURM of one node, for the time of a test: munged, slurmctld and slurmd with files and ports of their own.
+
+    with Cluster(folder) as cluster:
+        cluster.run(["sbatch", "job.sh"])
+
+Everything lies below `folder`; nothing of a SLURM that this machine may have is read, written or stopped.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+PROGRAMS = ["munged", "munge", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "scancel", "srun"]
+
+CONFIG = """\
+ClusterName=sluicetest
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+# A requeued job waits for as long as a credential lives.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+MpiDefault=none
+ReturnToService=2
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+MailProg=/bin/true
+KillWait=5
+SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=0
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP PreemptMode=REQUEUE
+"""
+
+
+def lacking():
+    """Why no cluster can be started here, or None."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [program for program in PROGRAMS if not shutil.which(program, path=path)]
+    if missing:
+        return f"SLURM is not installed here ({', '.join(missing)}); as root: apt-get install slurm-wlm munge"
+    if os.geteuid() != 0:
+        return "only root can start slurmd"
+    return None
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+class Cluster:
+    def __init__(self, folder, cpus=None):
+        self.folder = pathlib.Path(folder).resolve()
+        self.cpus = cpus or os.cpu_count()
+        self.host = socket.gethostname().split(".")[0]
+        self.daemons = []
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith(("SLURM", "SBATCH", "OMPI", "PMI"))}
+        self.environment["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+        self.environment["SLURM_CONF"] = str(self.folder / "slurm.conf")
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for sub in ("state", "spool"):
+            (self.folder / sub).mkdir(parents=True)
+        os.chmod(self.folder, 0o755)
+        (self.folder / "munge.key").write_bytes(os.urandom(1024))
+        os.chmod(self.folder / "munge.key", 0o400)
+        controller_port, node_port = free_ports(2)
+        (self.folder / "slurm.conf").write_text(CONFIG.format(
+            folder=self.folder, host=self.host, cpus=self.cpus, controller_port=controller_port, node_port=node_port))
+        self.daemon("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket",
+                    f"--key-file={self.folder}/munge.key", f"--log-file={self.folder}/munged.log",
+                    f"--pid-file={self.folder}/munged.pid", f"--seed-file={self.folder}/munged.seed")
+        self.wait_for("munged", lambda: (self.folder / "munge.socket").exists())
+        self.daemon("slurmctld", "-D", "-i", "-f", f"{self.folder}/slurm.conf")
+        self.daemon("slurmd", "-D", "-N", self.host, "-f", f"{self.folder}/slurm.conf")
+        self.wait_for("the node", lambda: self.run(["sinfo", "-h", "-o", "%T"], check=False).strip() == "idle")
+
+    def daemon(self, *command):
+        log = open(self.folder / f"{command[0]}.out", "wb")
+        self.daemons.append(subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
+                                             stderr=log, start_new_session=True))
+
+    def wait_for(self, what, ready, seconds=30):
+        end = time.monotonic() + seconds
+        while not ready():
+            dead = [d.args[0] for d in self.daemons if d.poll() is not None]
+            if dead or time.monotonic() > end:
+                raise RuntimeError(f"{what} is not there after {seconds} s; ended: {dead}\n{self.logs()}")
+            time.sleep(0.2)
+
+    def logs(self):
+        text = ""
+        for path in sorted([*self.folder.glob("*.log"), *self.folder.glob("*.out")]):
+            text += f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:]) + "\n"
+        return text
+
+    def run(self, command, check=True, **options):
+        """Standard output of a command that knows this cluster."""
+        done = subprocess.run(command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, **options)
+        if check and done.returncode:
+            raise RuntimeError(f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def stop(self):
+        """Cancel what still runs, then end our own daemons, last started first."""
+        if len(self.daemons) == 3:
+            self.run(["scancel", "--full", "--signal=KILL", "--user=root"], check=False)
+            self.run(["scancel", "--user=root"], check=False)
+            end = time.monotonic() + 8
+            while self.run(["squeue", "-h"], check=False).strip() and time.monotonic() < end:
+                time.sleep(0.2)
+        for daemon in reversed(self.daemons):
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        self.daemons = []
