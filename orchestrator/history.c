@@ -375,6 +375,7 @@ static void apply_done(struct history *h, struct reader *r)
     s->parameters = result.parameters;
     s->seconds = a.seconds;
     s->rank = a.rank;
+    s->order = ++h->finished;
     s->accuracy = result.accuracy;
     s->accuracy_count = result.accuracy_count;
     s->training = result.training;

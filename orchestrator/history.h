@@ -71,6 +71,7 @@ struct history_stage {
     int64_t parameters;
     double seconds; /* wall time of the attempt that finished it */
     int rank;
+    int64_t order; /* among all finished stages: 1 for the first one recorded */
     int accuracy_count, training_count;
     struct accuracy_row *accuracy;
     struct training_row *training;
@@ -90,6 +91,7 @@ struct history {
     int runs, threads;   /* runs begun; threads of the last one's trainers */
     double begun, ended; /* s since 1970 of the first beginning and the last thing known; 0: none */
     char hosts[1024];    /* seen, comma-separated */
+    int64_t finished;    /* DONE facts so far */
     int doubles;         /* stages recorded as finished while they were finished: a bug, told by verify */
     /* private */
     int stages_room, attempts_room, pruned_room, index_size;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/h5.h"
+#include "orchestrator/early_stop.h"
 #include "orchestrator/live.h"
 #include "orchestrator/queue.h"
 #include "worker/log.h"
@@ -54,6 +55,8 @@ struct leader {
     int ranks;
     struct worker *workers; /* (ranks), [0] unused */
     uint64_t last_lease;
+    early_stop *early;  /* NULL: the sweep has no such rule */
+    bool *failed;       /* (trials) that cannot go on; kept for early_stop_judge() */
     int *trial_of_last; /* (stages) the trial whose last stage it is; -1 */
     int trials_done, trials_failed, trials_pruned, blocked, reused;
     bool work_changed; /* someone may be able to take something */
@@ -162,10 +165,39 @@ static void drop_unneeded(struct leader *l)
     for (int i = 0; i < l->plan->stages_count; i++)
         if (!s.needed[i] && !s.finished[i] && queue_state(l->queue, i) != QUEUE_UNWANTED)
             queue_unwant(l->queue, i);
+    for (int t = 0; t < l->plan->trials_count; t++)
+        l->failed[t] = s.trial[t] == TRIAL_FAILED;
     l->trials_failed = s.counts[TRIAL_FAILED];
     l->trials_pruned = s.counts[TRIAL_PRUNED];
     l->blocked = s.blocked;
     standing_free(&s);
+}
+
+/* Let every undecided trial run as far as it may by the sweep's rule, and prune those that may not go on. */
+static void judge_trials(struct leader *l)
+{
+    bool pruned = false;
+
+    for (int t = 0; t < l->plan->trials_count; t++) {
+        int last = l->plan->trials[t].stage;
+        struct early_stop_verdict v;
+
+        if (l->failed[t] || queue_state(l->queue, last) == QUEUE_DONE ||
+            history_find_pruned(&l->history, &l->plan->key[last]))
+            continue;
+        v = l->early ? early_stop_judge(l->early, t, &l->history, l->failed)
+                     : (struct early_stop_verdict){.goal = last};
+        if (v.goal >= 0) {
+            queue_want(l->queue, v.goal);
+            continue;
+        }
+        rank_log_line(l->log, "", "trial %d is pruned: %s", t, v.why);
+        record_own(l, FACT_PRUNED, fact_pruned(&l->plan->key[last], v.after_task, v.why));
+        pruned = true;
+    }
+    l->work_changed = true;
+    if (pruned)
+        drop_unneeded(l);
 }
 
 /* The stage's checkpoint is there and is the one that the ledger speaks of.  deep: its content is read too. */
@@ -230,14 +262,14 @@ static void fill_queue(struct leader *l, struct standing *s)
         else if (known && known->aside)
             queue_set_aside(l->queue, i);
     }
-    for (int i = 0; i < p->stages_count; i++)
-        if (s->needed[i] && !s->finished[i])
-            queue_want(l->queue, i);
+    for (int t = 0; t < p->trials_count; t++)
+        l->failed[t] = s->trial[t] == TRIAL_FAILED;
     l->trials_done = s->counts[TRIAL_DONE];
     l->trials_failed = s->counts[TRIAL_FAILED];
     l->trials_pruned = s->counts[TRIAL_PRUNED];
     l->blocked = s->blocked;
     l->reused = queue_count(l->queue, QUEUE_DONE);
+    judge_trials(l);
 }
 
 /* ------------------------------------------------------------------------------------------------ leases */
@@ -409,6 +441,8 @@ static void attempt_failed(struct leader *l, int rank, int stage, enum cause cau
     if (queue_failed(l->queue, stage, rank, cause)) {
         record_own(l, FACT_ASIDE, fact_aside(&l->plan->key[stage], cause, text));
         drop_unneeded(l);
+        if (l->early)
+            judge_trials(l); /* others may have waited for a trial that has failed now */
     }
 }
 
@@ -443,6 +477,8 @@ static void take_done(struct leader *l, int rank, const struct letter *letter)
     queue_finished(l->queue, stage, rank, a.seconds);
     l->trials_done += l->trial_of_last[stage] >= 0;
     count_finished(l);
+    if (l->early && early_stop_watches(l->early, stage))
+        judge_trials(l);
 }
 
 static void take_failed(struct leader *l, int rank, const struct letter *letter)
@@ -808,7 +844,8 @@ static int begin(struct leader *l, err *e)
     l->workers = calloc((size_t)l->ranks + 1, sizeof *l->workers);
     l->live.worker = calloc((size_t)l->ranks + 1, sizeof *l->live.worker);
     l->trial_of_last = malloc(((size_t)p->stages_count + 1) * sizeof *l->trial_of_last);
-    if (!l->workers || !l->live.worker || !l->trial_of_last)
+    l->failed = calloc((size_t)p->trials_count + 1, sizeof *l->failed);
+    if (!l->workers || !l->live.worker || !l->trial_of_last || !l->failed)
         return err_set(e, ERR_NOMEM, "no memory for %d workers and %d stages", l->ranks, p->stages_count);
     for (int i = 0; i < p->stages_count; i++)
         l->trial_of_last[i] = -1;
@@ -816,7 +853,8 @@ static int begin(struct leader *l, err *e)
         l->trial_of_last[p->trials[t].stage] = t;
     if (rank_log_open(l->o->folder->log, 0, LOG_LIMIT, &l->log, e) ||
         ledger_open(l->o->folder->ledger, history_visit, &l->history, &summary, &l->ledger, e) ||
-        queue_create(&q, l->ranks, &l->queue, e) || standing_make(p, &l->history, &s, e))
+        early_stop_create(p, &l->early, e) || queue_create(&q, l->ranks, &l->queue, e) ||
+        standing_make(p, &l->history, &s, e))
         return e->code;
     if (summary.torn)
         rank_log_line(l->log, "", "the last %llu bytes of the ledger were torn by a crash and are dropped",
@@ -917,7 +955,9 @@ int leader_run(MPI_Comm comm, const struct leader_options *o, struct leader_end 
     }
     *end = (struct leader_end){l.abrupt, l.no_workers};
     ledger_close(l.ledger);
+    early_stop_free(l.early);
     queue_free(l.queue);
+    free(l.failed);
     history_free(&l.history);
     rank_log_close(l.log);
     mail_close(l.mail);

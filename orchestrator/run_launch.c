@@ -91,15 +91,27 @@ static void tell_failures(const struct study *s)
             s->folder.root, s->folder.root);
 }
 
+/* "all 9 trials are done", "3 of 9 trials are done, 6 were stopped early" */
+static void done_text(const struct study *s, char *text, size_t size)
+{
+    int done = s->standing.counts[TRIAL_DONE], pruned = s->standing.counts[TRIAL_PRUNED];
+
+    if (pruned)
+        snprintf(text, size, "%d of %d trials are done, %d were stopped early", done, s->plan.trials_count, pruned);
+    else
+        snprintf(text, size, "all %d trials are done", done);
+}
+
 /* Nothing left to do?  Says so, and returns true with the exit status. */
 static bool is_settled(const struct study *s, int *status)
 {
+    char text[100];
     err e = {0};
 
     switch (standing_verdict(&s->standing, &s->plan, &e)) {
     case ERR_NONE:
-        printf("all %d trials of %s are done already; results: %s\n", s->plan.trials_count,
-               s->sweep.setting[SETTING_NAME].text, s->folder.results);
+        done_text(s, text, sizeof text);
+        printf("%s is finished: %s; results: %s\n", s->sweep.setting[SETTING_NAME].text, text, s->folder.results);
         *status = 0;
         return true;
     case ERR_WORKER:
@@ -217,10 +229,10 @@ static void report(const struct study *s)
 
 static int tell_end(const struct run_options *o, const struct study *s, const err *e)
 {
-    if (!e->code)
-        fprintf(stderr, "sluice run: all %d trials are done\n", s->plan.trials_count);
-    else
-        fprintf(stderr, "sluice run: %s\n", e->text);
+    char text[100];
+
+    done_text(s, text, sizeof text);
+    fprintf(stderr, "sluice run: %s\n", e->code ? e->text : text);
     if (!e->code || e->code == ERR_WORKER) {
         report(s);
         printf("results: %s\n", s->folder.results);

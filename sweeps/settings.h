@@ -22,9 +22,10 @@
     S(DESCRIPTION, "description", LINE, "", 0, 1000, "", "what the sweep is for")                                       \
     S(METRIC_NAME, "metric.name", CHOICE, "faa", 0, 0, "faa|caa|ffm|tii_accuracy", "the result that trials are compared by") \
     S(METRIC_GOAL, "metric.goal", CHOICE, "maximize", 0, 0, "maximize|minimize", "which direction is better")           \
-    S(EARLY_STOP_RULE, "early_stop.rule", CHOICE, "none", 0, 0, "none|asha", "whether trials that fall behind are stopped before their last task") \
-    S(EARLY_STOP_REDUCTION, "early_stop.reduction", INT, "3", 2, 100, "", "asha: one trial in so many goes on at each rung") \
-    S(EARLY_STOP_MIN_TASKS, "early_stop.min_tasks", INT, "2", 1, 1000, "", "asha: tasks before the first rung")         \
+    S(EARLY_STOP_RULE, "early_stop.rule", CHOICE, "none", 0, 0, "none|asha|halving|median|floor", "whether trials that fall behind are stopped before their last task") \
+    S(EARLY_STOP_REDUCTION, "early_stop.reduction", INT, "3", 2, 100, "", "asha, halving: one trial in so many goes on at each rung") \
+    S(EARLY_STOP_MIN_TASKS, "early_stop.min_tasks", INT, "2", 1, 1000, "", "tasks before a trial is looked at for the first time") \
+    S(EARLY_STOP_FLOOR, "early_stop.floor", INT, "0", 0, 100, "", "floor: the value of metric.name that a trial must not be worse than") \
     S(RETRY_ATTEMPTS, "retry.attempts", INT, "3", 1, 100, "", "tries at a stage before its trials fail")                \
     S(RESOURCES_RANKS_PER_TRIAL, "resources.ranks_per_trial", INT, "1", 1, 4096, "", "ranks that work on one stage together") \
     S(RESOURCES_THREADS_PER_RANK, "resources.threads_per_rank", AUTO, "auto", 1, 4096, "", "threads of a rank")         \

@@ -62,7 +62,7 @@ static void test_again_does_nothing(void **state)
     (void)state;
     assert_int_equal(runs_run("small.yaml", "calm", 2), 0);
     assert_true(runs_clock() - start < 2);
-    assert_non_null(strstr(runs_output("calm.txt"), "all 4 trials of small are done already"));
+    assert_non_null(strstr(runs_output("calm.txt"), "small is finished: all 4 trials are done"));
 }
 
 /* SIGINT in the middle: 75 within five seconds, a line that says how to continue, nobody left; continuing gives the same. */
@@ -203,6 +203,28 @@ static void test_lost_checkpoint_and_edit(void **state)
     assert_int_equal(runs_run("edited.yaml", "fresh", 2), 0);
 }
 
+/* Halving prunes the same trials, and leaves the same rows, whatever the number of workers, and after an interruption. */
+static void test_early_stopping(void **state)
+{
+    pid_t run;
+
+    (void)state;
+    runs_write_sweep("early.yaml", "early", 3,
+                     "grid:\n  prompt.length: [5, 6, 7, 8]\nearly_stop: {rule: halving, reduction: 2, min_tasks: 1}\n");
+    clean("early1");
+    clean("early3");
+    assert_int_equal(runs_run("early.yaml", "early3", 3), 0);
+    assert_non_null(strstr(runs_output("early3.txt"), "1 of 4 trials are done, 3 were stopped early"));
+    setenv("FAKE_SECONDS", "0.05", 1);
+    run = runs_start("early.yaml", "early1", 1, 5);
+    assert_true(runs_wait_finished("early1", 15));
+    kill(run, SIGUSR1);
+    assert_int_equal(runs_wait(run, 10), 75);
+    setenv("FAKE_SECONDS", "0.01", 1);
+    assert_int_equal(runs_run("early.yaml", "early1", 1), 0);
+    assert_same("early1", "early3");
+}
+
 static void test_read_only_folder(void **state)
 {
     (void)state;
@@ -232,6 +254,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_second_run_is_refused),
         cmocka_unit_test(test_poison_among_good_ones),
         cmocka_unit_test(test_lost_checkpoint_and_edit),
+        cmocka_unit_test(test_early_stopping),
         cmocka_unit_test(test_read_only_folder),
         cmocka_unit_test(test_wrong_command_lines),
     };

@@ -330,7 +330,7 @@ static const struct {
     {"metric: {goal: max}\n",
      "x.yaml:1:16: metric.goal is 'max'; it must be one of maximize|minimize"},
     {"early_stop: {rule: ash}\n",
-     "x.yaml:1:20: early_stop.rule is 'ash'; it must be one of none|asha (did you mean 'asha'?)"},
+     "x.yaml:1:20: early_stop.rule is 'ash'; it must be one of none|asha|halving|median|floor (did you mean 'asha'?)"},
     {"early_stop: {reduction: 1}\n",
      "x.yaml:1:25: early_stop.reduction is '1'; it must be an integer from 2 to 100"},
     {"early_stop: {min_task: 2}\n",
