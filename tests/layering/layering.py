@@ -18,7 +18,7 @@ ARROWS = {
     "sweeps": ["io"],
     "worker": ["sweeps", "model", "io", "mpi"],
     "orchestrator": ["worker", "sweeps", "io", "mpi"],
-    "slurm": ["sweeps"],
+    "slurm": ["sweeps", "io"],
     "analysis": ["io"],
 }
 EVERYONE = ["io/err.h", "io/digest.h"]

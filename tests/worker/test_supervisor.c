@@ -28,7 +28,7 @@ static void count_line(void *context, const char *line)
 static supervisor *start(void)
 {
     const struct supervisor_options options = {
-        .argv = command, .threads = 1, .silence = 0.6, .grace = 0.3, .line = count_line};
+        .argv = command, .threads = 1, .silence = 4, .grace = 2, .line = count_line};
     supervisor *s;
     err e = {0};
 
@@ -124,7 +124,7 @@ static void test_every_bad_end_has_its_cause(void **state)
     } cases[] = {
         {FAKE_CRASH, CAUSE_signal, {0, 0}, "signal 11 (Segmentation fault); it last printed: habit 9001"},
         {FAKE_EXIT, CAUSE_exit, {0, 0}, "status 3"},
-        {FAKE_HANG, CAUSE_hang, {0, 0}, "0.6 s"},
+        {FAKE_HANG, CAUSE_hang, {0, 0}, "4 s"},
         {FAKE_EAT, CAUSE_memory, {0, 600e6}, "limit is 0.60 GB"},
         {FAKE_NOT_A_NUMBER, CAUSE_diverged, {0, 0}, "not finite"},
         {FAKE_NONSENSE, CAUSE_answer, {0, 0}, "makes no sense"},
