@@ -36,6 +36,16 @@ function(layer room)
   room_headers(${room} ${room})
 endfunction()
 
+# inside(<target> <targets>...): let a program see what files of these rooms see, and link them.
+function(inside target)
+  target_link_libraries(${target} PRIVATE flags err ${ARGN})
+  foreach(room IN LISTS ARGN)
+    if(TARGET ${room})
+      target_link_libraries(${target} PRIVATE $<TARGET_PROPERTY:${room},ROOM_NEEDS>)
+    endif()
+  endforeach()
+endfunction()
+
 # err: how failure is told, and digests of bytes.  Two files of io/ that need nothing above libc and libb2, so every room
 # may use them; their headers alone are let out.
 add_library(err STATIC ${PROJECT_SOURCE_DIR}/io/err.c ${PROJECT_SOURCE_DIR}/io/digest.c)
