@@ -37,6 +37,14 @@ static void take_training(void *context, const struct training_row *row)
     json_array_append_new(c->training, row_to_json(&table_training, row));
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* One fact: into the state, into the ledger, onto the disk.  Frees the payload. */
 static int record(struct study *s, ledger *l, enum fact type, char *payload, err *e)
 {
@@ -66,6 +74,7 @@ static void describe_attempt(const struct study *s, int stage, struct attempt *a
                           .kind = (enum stage_kind)s->plan.kind[stage],
                           .task = s->plan.task[stage],
                           .number = known ? known->attempts + 1 : 1,
+                          .threads = 1,
                           .started = seconds_since_1970()};
     if (gethostname(a->host, sizeof a->host - 1))
         strcpy(a->host, "unknown");
@@ -145,10 +154,11 @@ int alone_run(struct study *s, const struct results_origin *origin, struct conso
     history_free(&s->history);
     gethostname(host, sizeof host - 1);
     if (!ledger_open(s->folder.ledger, history_visit, &s->history, &s->ledger, &l, e) &&
-        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, 1, origin->version, seconds_since_1970()), e))
+        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, origin->version, seconds_since_1970()), e))
         run_stages(s, l, console, e);
     if (l &&
-        !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", seconds_since_1970()), &later) &&
+        !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", seconds_since_1970(), cpu_seconds()),
+                &later) &&
         !standing_make(&s->plan, &s->history, &standing, &later))
         results_make(&s->plan, &s->folder, &s->history, &standing, origin, &later);
     standing_free(&standing);

@@ -53,17 +53,17 @@ static json_t *json_key(const struct digest *key)
     return json_string(hex);
 }
 
-char *fact_begun(const char *host, int pid, int workers, int threads, const char *version, double when)
+char *fact_begun(const char *host, int pid, int workers, const char *version, double when)
 {
-    return finish_json(json_pack("{s:o, s:i, s:i, s:i, s:s, s:f}", "host", json_text(host), "pid", pid, "workers",
-                                 workers, "threads", threads, "version", version, "when", when));
+    return finish_json(json_pack("{s:o, s:i, s:i, s:s, s:f}", "host", json_text(host), "pid", pid, "workers", workers,
+                                 "version", version, "when", when));
 }
 
 static json_t *attempt_json(const struct attempt *a)
 {
-    return json_pack("{s:o, s:s, s:i, s:i, s:i, s:o, s:f, s:f}", "stage", json_key(&a->stage), "kind",
-                     stage_kind_name(a->kind), "task", a->task, "attempt", a->number, "rank", a->rank, "host",
-                     json_text(a->host), "started", a->started, "seconds", a->seconds);
+    return json_pack("{s:o, s:s, s:i, s:i, s:i, s:i, s:o, s:f, s:f}", "stage", json_key(&a->stage), "kind",
+                     stage_kind_name(a->kind), "task", a->task, "attempt", a->number, "rank", a->rank, "threads",
+                     a->threads, "host", json_text(a->host), "started", a->started, "seconds", a->seconds);
 }
 
 char *fact_done(const struct attempt *a, const struct digest *checkpoint, int64_t parameters, double trained,
@@ -118,9 +118,9 @@ char *fact_pruned(const struct digest *trial, int after_task, const char *why)
         json_pack("{s:o, s:i, s:o}", "trial", json_key(trial), "after_task", after_task, "why", json_text(why)));
 }
 
-char *fact_ended(const char *how, double when)
+char *fact_ended(const char *how, double when, double cpu)
 {
-    return finish_json(json_pack("{s:s, s:f}", "how", how, "when", when));
+    return finish_json(json_pack("{s:s, s:f, s:f}", "how", how, "when", when, "cpu", cpu));
 }
 
 /* ------------------------------------------------------------------------------------------------ finding stages */
@@ -298,12 +298,10 @@ static void apply_begun(struct history *h, struct reader *r)
 {
     const char *host = text_of(r, "host");
     double when = number_of(r, "when");
-    int64_t threads = integer_of(r, "threads");
 
     if (r->e->code)
         return;
     h->runs++;
-    h->threads = (int)threads;
     see_host(h, host);
     see_time(h, when);
 }
@@ -316,6 +314,7 @@ static struct attempt read_attempt(struct reader *r)
         .task = (int)integer_of(r, "task"),
         .number = (int)integer_of(r, "attempt"),
         .rank = (int)integer_of(r, "rank"),
+        .threads = (int)integer_of(r, "threads"),
         .started = number_of(r, "started"),
         .seconds = number_of(r, "seconds"),
     };
@@ -375,6 +374,7 @@ static void apply_done(struct history *h, struct reader *r)
     s->parameters = result.parameters;
     s->seconds = a.seconds;
     s->rank = a.rank;
+    s->threads = a.threads;
     s->order = ++h->finished;
     s->accuracy = result.accuracy;
     s->accuracy_count = result.accuracy_count;

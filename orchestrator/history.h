@@ -40,13 +40,13 @@ struct attempt {
     struct digest stage;
     enum stage_kind kind;
     int task, number; /* number: counted from 1 */
-    int rank;
+    int rank, threads;
     char host[NAME_SIZE];
     double started, seconds;
 };
 
 /* Payloads, malloc'd; NULL when memory is out. */
-char *fact_begun(const char *host, int pid, int workers, int threads, const char *version, double when);
+char *fact_begun(const char *host, int pid, int workers, const char *version, double when);
 /* rows: JSON {"accuracy": [...], "training": [...]}, as a worker sent them. */
 char *fact_done(const struct attempt *a, const struct digest *checkpoint, int64_t parameters, double trained,
                 const char *rows);
@@ -55,7 +55,8 @@ char *fact_aside(const struct digest *stage, enum cause cause, const char *text)
 char *fact_forgotten(const struct digest *stage, const char *why);
 char *fact_forgiven(const struct digest *stage);
 char *fact_pruned(const struct digest *trial, int after_task, const char *why);
-char *fact_ended(const char *how, double when);
+/* cpu: seconds of processor time that rank 0 used. */
+char *fact_ended(const char *how, double when, double cpu);
 
 /* A stage that something is known of. */
 struct history_stage {
@@ -70,7 +71,7 @@ struct history_stage {
     struct digest checkpoint;
     int64_t parameters;
     double seconds; /* wall time of the attempt that finished it */
-    int rank;
+    int rank, threads;
     int64_t order; /* among all finished stages: 1 for the first one recorded */
     int accuracy_count, training_count;
     struct accuracy_row *accuracy;
@@ -88,7 +89,7 @@ struct history {
     struct history_stage *stages; /* in order of first mention */
     struct attempt_row *attempts; /* in order */
     struct history_pruned *pruned;
-    int runs, threads;   /* runs begun; threads of the last one's trainers */
+    int runs;            /* begun */
     double begun, ended; /* s since 1970 of the first beginning and the last thing known; 0: none */
     char hosts[1024];    /* seen, comma-separated */
     int64_t finished;    /* DONE facts so far */

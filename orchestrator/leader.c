@@ -88,6 +88,14 @@ static double wall_clock(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void stop_soon(struct leader *l, const char *reason)
 {
     if (l->stopping)
@@ -377,6 +385,7 @@ static struct attempt attempt_of(const struct leader *l, int rank, int stage, do
         .task = l->plan->task[stage],
         .number = known ? known->attempts + 1 : 1,
         .rank = rank,
+        .threads = l->o->threads > 0 ? l->o->threads : l->workers[rank].hello.threads,
         .started = isfinite(started) ? started : wall_clock(),
         .seconds = isfinite(seconds) ? seconds : 0,
     };
@@ -860,8 +869,7 @@ static int begin(struct leader *l, err *e)
         rank_log_line(l->log, "", "the last %llu bytes of the ledger were torn by a crash and are dropped",
                       (unsigned long long)summary.torn);
     rank_introduce(&self);
-    record_own(l, FACT_BEGUN,
-               fact_begun(self.host, self.pid, l->ranks - 1, l->o->threads, l->o->version, wall_clock()));
+    record_own(l, FACT_BEGUN, fact_begun(self.host, self.pid, l->ranks - 1, l->o->version, wall_clock()));
     fill_queue(l, &s);
     standing_free(&s);
     snprintf(l->live.sweep, sizeof l->live.sweep, "%s", p->sweep->setting[SETTING_NAME].text);
@@ -899,7 +907,7 @@ static void finish(struct leader *l, err *e)
     word = !e->code ? "finished" : e->code == ERR_WORKER ? "failed" : "incomplete";
     snprintf(l->live.message, sizeof l->live.message, "%.500s", e->text);
     if (!l->storage.code) {
-        record_own(l, FACT_ENDED, fact_ended(word, wall_clock()));
+        record_own(l, FACT_ENDED, fact_ended(word, wall_clock(), cpu_seconds()));
         sync_facts(l);
         if (make_results(l, &not_shown)) {
             rank_log_line(l->log, "", "results.h5 was not made: %s", not_shown.text);

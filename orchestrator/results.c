@@ -130,7 +130,7 @@ static void add_trial(struct tables *t, int trial, err *e)
         add_rows(t, trial, known, e);
         count_parameters(parameters, known);
         row->seconds += known->seconds;
-        row->core_seconds += known->seconds * fmax(1, t->history->threads) / fmax(1, t->plan->shared_by[stages[i]]);
+        row->core_seconds += known->seconds * fmax(1, known->threads) / fmax(1, t->plan->shared_by[stages[i]]);
     }
     for (int k = 0; k < STAGE_KIND_COUNT; k++)
         row->trainable_parameters += parameters[k];

@@ -27,7 +27,7 @@
 
 struct hello_message {
     int32_t pid, cores;
-    int32_t threads, pad; /* in WELCOME: of each trainer, 0: as many as there are cores for it */
+    int32_t threads, pad; /* of the trainer; in WELCOME 0: as the worker thinks best */
     int64_t memory;       /* bytes of the host */
     char host[64];
 };
@@ -72,15 +72,15 @@ struct quit_message {
 };
 
 /* X(name, structure, may text follow) */
-#define MESSAGES(X)                                                                                                    \
-    X(HELLO, struct hello_message, 0)                                                                                  \
-    X(WELCOME, struct hello_message, 0)                                                                                \
-    X(BEAT, struct beat_message, 0)                                                                                    \
-    X(DONE, struct done_message, 1)                                                                                    \
-    X(FAILED, struct failed_message, 1)                                                                                \
-    X(LEASE, struct lease_message, 1)                                                                                  \
-    X(REVOKE, struct revoke_message, 0)                                                                                \
-    X(STOP, struct plain_message, 0)                                                                                   \
+#define MESSAGES(X)                     \
+    X(HELLO, struct hello_message, 0)   \
+    X(WELCOME, struct hello_message, 0) \
+    X(BEAT, struct beat_message, 0)     \
+    X(DONE, struct done_message, 1)     \
+    X(FAILED, struct failed_message, 1) \
+    X(LEASE, struct lease_message, 1)   \
+    X(REVOKE, struct revoke_message, 0) \
+    X(STOP, struct plain_message, 0)    \
     X(QUIT, struct quit_message, 0)
 
 enum message_tag {

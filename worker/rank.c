@@ -299,6 +299,7 @@ static void serve(struct worker *w, err *e)
     int idle = 0;
 
     rank_introduce(&hello);
+    hello.threads = w->options->threads;
     say(w, TAG_HELLO, &hello, NULL);
     w->heard = w->beaten = rank_clock();
     while (!w->quit && !e->code) {
