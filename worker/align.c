@@ -24,8 +24,12 @@ static int draw_epoch(const struct align *a, int epoch, struct pool *pool, err *
         rng r = rng_stream(a->seed, a->draw, a->task, (uint32_t)epoch, (uint32_t)a->class_ids[c]);
         int drawn;
 
-        if (statistics_draw(&a->statistics[c], &r, a->samples, pool->drawn + (size_t)pool->rows * (size_t)a->width, &drawn, e))
+        if (statistics_draw(&a->statistics[c], &r, a->samples, pool->drawn + (size_t)pool->rows * (size_t)a->width,
+                            &drawn, e))
             return err_context(e, "class %d", a->class_ids[c]);
+        if (!drawn)
+            return err_set(e, ERR_CONFIG, "%d drawn features for each class are too few for its %d centroids",
+                           a->samples, a->statistics[c].centroids);
         for (int i = 0; i < drawn; i++)
             pool->labels[pool->rows + i] = a->class_ids[c];
         pool->rows += drawn;
@@ -56,7 +60,8 @@ static int run_epoch(const struct align *a, int epoch, struct pool *pool, struct
         if (a->step(a->context, pool->batch, pool->batch_labels, n, &loss, &correct, e))
             return e->code;
         if (!isfinite(loss))
-            return err_set(e, ERR_DIVERGED, "alignment epoch %d, step %d: the loss is not finite; try a smaller learning rate", epoch,
+            return err_set(e, ERR_DIVERGED,
+                           "alignment epoch %d, step %d: the loss is not finite; try a smaller learning rate", epoch,
                            i);
         parameters_sgd(a->parameters, alignment_factor(epoch, a->epochs));
         loss_sum += loss * n;
@@ -72,12 +77,22 @@ static int run_epoch(const struct align *a, int epoch, struct pool *pool, struct
     return 0;
 }
 
+/* The last step may have led anywhere. */
+static int check_finite(const struct align *a, err *e)
+{
+    for (size_t i = 0; i < a->parameters->count; i++)
+        if (!isfinite(a->parameters->value[i]))
+            return err_set(e, ERR_DIVERGED, "alignment: a weight is not finite; try a smaller learning rate");
+    return 0;
+}
+
 int align_run(const struct align *a, err *e)
 {
     size_t rows = (size_t)a->classes_seen * (size_t)a->samples, D = (size_t)a->width, samples = (size_t)a->samples;
     struct training_row row = {.task = a->job->task};
     struct pool pool = {.drawn = malloc((rows + samples) * D * sizeof(float)),
-                        .labels = malloc((rows + samples) * sizeof(int32_t)), .order = malloc(rows * sizeof(uint32_t))};
+                        .labels = malloc((rows + samples) * sizeof(int32_t)),
+                        .order = malloc(rows * sizeof(uint32_t))};
 
     if (!pool.drawn || !pool.labels || !pool.order) {
         err_set(e, ERR_NOMEM, "no memory for %zu drawn features", rows);
@@ -88,7 +103,10 @@ int align_run(const struct align *a, err *e)
         strcpy(row.stage, stage_kind_name(a->job->kind));
         strcpy(row.phase, "align");
         for (int epoch = 0; epoch < a->epochs && !e->code; epoch++) {
-            struct progress p = {.phase = "align", .epoch = epoch, .epochs = a->epochs, .loss = epoch ? row.loss : NAN,
+            struct progress p = {.phase = "align",
+                                 .epoch = epoch,
+                                 .epochs = a->epochs,
+                                 .loss = epoch ? row.loss : NAN,
                                  .fraction = a->from + (a->to - a->from) * epoch / a->epochs};
 
             if (!a->host->go_on(a->host->context, &p))
@@ -97,6 +115,8 @@ int align_run(const struct align *a, err *e)
                 a->host->training(a->host->context, &row);
         }
     }
+    if (!e->code)
+        check_finite(a, e);
     free(pool.drawn);
     free(pool.labels);
     free(pool.order);

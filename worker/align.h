@@ -30,7 +30,7 @@ struct align {
     double from, to;                      /* share of the stage's progress */
 };
 
-/* ERR_DIVERGED, ERR_INTERRUPTED (nothing is kept: alignment is short), ERR_NOMEM. */
+/* ERR_DIVERGED, ERR_INTERRUPTED (nothing is kept: alignment is short), ERR_CONFIG with fewer samples than centroids, ERR_NOMEM. */
 int align_run(const struct align *a, err *e);
 
 #endif

@@ -75,8 +75,8 @@ int features_open(struct stage_run *run, const struct features **out, err *e)
     return 0;
 }
 
-int features_of_tasks(const struct feature_set *set, const struct class_sequence *s, int first, int last, size_t **positions,
-                      size_t *count, err *e)
+int features_of_tasks(const struct feature_set *set, const struct class_sequence *s, int first, int last,
+                      size_t **positions, size_t *count, err *e)
 {
     size_t n = 0;
 
@@ -110,7 +110,7 @@ static size_t gather_class(const struct features *f, int class_id, float *out)
 }
 
 int features_statistics(struct stage_run *run, const struct features *f, const struct class_sequence *s, int last,
-                        struct class_statistics **out, int *classes_seen, err *e)
+                        double from, struct class_statistics **out, int *classes_seen, err *e)
 {
     int n = s->first[last + 1], centroids = (int)option_int(&run->options, OPTION_STATISTICS_CENTROIDS);
     const char *kind = option_choice(&run->options, OPTION_STATISTICS_KIND);
@@ -124,8 +124,10 @@ int features_statistics(struct stage_run *run, const struct features *f, const s
     for (int i = 0; i < n && !e->code; i++) {
         size_t count = gather_class(f, s->ids[i], rows);
 
-        if (statistics_measure(statistics_kind_by_name(kind), rows, count, f->width, centroids, seed, (uint32_t)s->ids[i],
-                               &(*out)[i], e))
+        if (stage_progress(run, "statistics", from, e))
+            break;
+        if (statistics_measure(statistics_kind_by_name(kind), rows, count, f->width, centroids, seed,
+                               (uint32_t)s->ids[i], &(*out)[i], e))
             err_context(e, "class %d", s->ids[i]);
     }
     free(rows);

@@ -22,11 +22,11 @@ int features_open(struct stage_run *run, const struct features **out, err *e);
 void features_forget(void);
 
 /* Positions of the images of tasks first..last; malloc'd.  ERR_DATA if there are none. */
-int features_of_tasks(const struct feature_set *set, const struct class_sequence *s, int first, int last, size_t **positions,
-                      size_t *count, err *e);
+int features_of_tasks(const struct feature_set *set, const struct class_sequence *s, int first, int last,
+                      size_t **positions, size_t *count, err *e);
 /* The statistics of every class of tasks 0..last, in the order of the tasks: (classes_seen), malloc'd, to be released one by
- * one.  ids: their class ids, borrowed from s. */
+ * one, also after a failure.  from: how much of the stage is done. */
 int features_statistics(struct stage_run *run, const struct features *f, const struct class_sequence *s, int last,
-                        struct class_statistics **out, int *classes_seen, err *e);
+                        double from, struct class_statistics **out, int *classes_seen, err *e);
 
 #endif

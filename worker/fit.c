@@ -1,6 +1,7 @@
 /* worker/fit.c - see fit.h. */
 #include "worker/fit.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,9 @@
 struct epoch_record {
     double loss, correct, rate, seconds, images;
 };
-enum { RECORD_NUMBERS = sizeof(struct epoch_record) / sizeof(double) };
+enum { RECORD_NUMBERS = sizeof(struct epoch_record) / sizeof(double), PLACE_NUMBERS = 3 };
+static const size_t place_numbers =
+    PLACE_NUMBERS; /* epoch, position, steps: an array, so that the digest covers them */
 
 /* The state between steps. */
 struct state {
@@ -59,6 +62,7 @@ void fit_done(const struct stage_job *job)
 static int save(const struct fit *f, const struct state *s, err *e)
 {
     const struct parameters *p = f->parameters;
+    const double place[PLACE_NUMBERS] = {s->epoch, (double)s->position, p->steps};
     size_t records[2] = {(size_t)f->schedule.epochs, RECORD_NUMBERS};
     char *path = part_path(f->job);
     h5 *file;
@@ -71,9 +75,10 @@ static int save(const struct fit *f, const struct state *s, err *e)
     }
     free(path);
     if (h5_write(file, "value", H5_F32, 1, &p->count, p->value, false, e) ||
-        h5_write(file, "m", H5_F32, 1, &p->count, p->m, false, e) || h5_write(file, "v", H5_F32, 1, &p->count, p->v, false, e) ||
-        h5_write(file, "records", H5_F64, 2, records, s->records, false, e) || h5_write_number(file, "steps", p->steps, e) ||
-        h5_write_number(file, "epoch", s->epoch, e) || h5_write_number(file, "position", (double)s->position, e)) {
+        h5_write(file, "m", H5_F32, 1, &p->count, p->m, false, e) ||
+        h5_write(file, "v", H5_F32, 1, &p->count, p->v, false, e) ||
+        h5_write(file, "records", H5_F64, 2, records, s->records, false, e) ||
+        h5_write(file, "place", H5_F64, 1, &place_numbers, place, false, e)) {
         h5_close(file);
         return e->code;
     }
@@ -84,14 +89,18 @@ static int load_from(h5 *file, struct fit *f, struct state *s, err *e)
 {
     struct parameters *p = f->parameters;
     size_t records[2] = {(size_t)f->schedule.epochs, RECORD_NUMBERS};
-    double steps, epoch, position;
+    double place[PLACE_NUMBERS], epoch, position, steps;
 
-    if (h5_read(file, "value", H5_F32, 1, &p->count, p->value, e) || h5_read(file, "m", H5_F32, 1, &p->count, p->m, e) ||
-        h5_read(file, "v", H5_F32, 1, &p->count, p->v, e) || h5_read(file, "records", H5_F64, 2, records, s->records, e) ||
-        h5_read_number(file, "steps", &steps, e) || h5_read_number(file, "epoch", &epoch, e) ||
-        h5_read_number(file, "position", &position, e))
+    if (h5_verify(file, e) || h5_read(file, "value", H5_F32, 1, &p->count, p->value, e) ||
+        h5_read(file, "m", H5_F32, 1, &p->count, p->m, e) || h5_read(file, "v", H5_F32, 1, &p->count, p->v, e) ||
+        h5_read(file, "records", H5_F64, 2, records, s->records, e) ||
+        h5_read(file, "place", H5_F64, 1, &place_numbers, place, e))
         return e->code;
-    if (!(epoch >= 0 && epoch <= f->schedule.epochs && position >= 0 && position < (double)f->images && steps >= 0))
+    epoch = place[0];
+    position = place[1];
+    steps = place[2];
+    if (!(epoch >= 0 && epoch <= f->schedule.epochs && position >= 0 && position < (double)f->images && steps >= 0 &&
+          steps < INT_MAX))
         return err_set(e, ERR_DAMAGED, "epoch %g, position %g, step %g cannot be", epoch, position, steps);
     p->steps = (int)steps;
     s->epoch = (int)epoch;
@@ -119,6 +128,7 @@ static int load(struct fit *f, struct state *s, const float *initial, err *e)
             *e = (err){0};
             memcpy(f->parameters->value, initial, f->parameters->count * sizeof(float));
             parameters_reset(f->parameters);
+            memset(s->records, 0, (size_t)f->schedule.epochs * sizeof *s->records);
             s->epoch = 0;
             s->position = 0;
         }
@@ -131,8 +141,12 @@ static void emit_rows(const struct fit *f, const struct state *s)
 {
     for (int epoch = 0; epoch < f->schedule.epochs; epoch++) {
         const struct epoch_record *r = &s->records[epoch];
-        struct training_row row = {.task = f->job->task, .epoch = epoch, .loss = r->loss / r->images,
-                                   .accuracy = 100 * r->correct / r->images, .lr = r->rate, .seconds = r->seconds,
+        struct training_row row = {.task = f->job->task,
+                                   .epoch = epoch,
+                                   .loss = r->loss / r->images,
+                                   .accuracy = 100 * r->correct / r->images,
+                                   .lr = r->rate,
+                                   .seconds = r->seconds,
                                    .images_per_second = r->seconds > 0 ? r->images / r->seconds : NAN};
 
         strcpy(row.stage, stage_kind_name(f->job->kind));
@@ -145,8 +159,11 @@ static bool may_go_on(const struct fit *f, const struct state *s)
 {
     const struct epoch_record *r = &s->records[s->epoch];
     double done = (s->epoch + (double)s->position / (double)f->images) / f->schedule.epochs;
-    struct progress p = {.phase = "train", .epoch = s->epoch, .epochs = f->schedule.epochs,
-                         .fraction = f->from + (f->to - f->from) * done, .loss = r->images > 0 ? r->loss / r->images : NAN};
+    struct progress p = {.phase = "train",
+                         .epoch = s->epoch,
+                         .epochs = f->schedule.epochs,
+                         .fraction = f->from + (f->to - f->from) * done,
+                         .loss = r->images > 0 ? r->loss / r->images : NAN};
 
     return f->host->go_on(f->host->context, &p);
 }
@@ -162,7 +179,8 @@ static int one_step(struct fit *f, struct state *s, const uint32_t *order, err *
         return e->code;
     norm = isfinite(loss) ? parameters_adam(f->parameters, &f->schedule, s->epoch, f->clip) : NAN;
     if (!isfinite(norm))
-        return err_set(e, ERR_DIVERGED, "epoch %d, image %zu: the %s is not finite; try a smaller learning rate or gradient clipping",
+        return err_set(e, ERR_DIVERGED,
+                       "epoch %d, image %zu: the %s is not finite; try a smaller learning rate or gradient clipping",
                        s->epoch, s->position, isfinite(loss) ? "gradient" : "loss");
     r->loss += loss * n;
     r->correct += correct;
@@ -190,7 +208,7 @@ static int run_epochs(struct fit *f, struct state *s, uint32_t *order, err *e)
             if (one_step(f, s, order, e))
                 return e->code;
         }
-        if (seconds_now() - saved > f->checkpoint_seconds && s->epoch + 1 < f->schedule.epochs) {
+        if (seconds_now() - saved > f->checkpoint_seconds) { /* after the last epoch too: more work may follow */
             struct state next = {s->epoch + 1, 0, s->records};
 
             if (save(f, &next, e))

@@ -7,6 +7,27 @@
 
 #include "worker/fit.h"
 
+/* Is the file what its name says, and is its content what was written? */
+static int check_input(h5 *file, const struct stage_input *input, err *e)
+{
+    char hex[DIGEST_HEX], *kind = NULL, *key = NULL;
+    double task;
+
+    digest_to_hex(&input->key, hex);
+    if (!h5_read_text(file, "kind", &kind, e) && !h5_read_text(file, "key", &key, e) &&
+        !h5_read_number(file, "task", &task, e)) {
+        if (strcmp(kind, stage_kind_name(input->kind)) || task != input->task || strcmp(key, hex))
+            err_set(e, ERR_DAMAGED,
+                    "%s.h5 is of another stage: %s(%g) with key %s; remove it, and its stage runs again", hex, kind,
+                    task, key);
+        else if (h5_verify(file, e))
+            err_set(e, ERR_DAMAGED, "%s; remove it, and its stage runs again", e->text);
+    }
+    free(kind);
+    free(key);
+    return e->code;
+}
+
 int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e)
 {
     const struct stage_input *input = stage_job_input(run->job, kind, task);
@@ -17,20 +38,24 @@ int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 *
     path = stage_checkpoint_path(run->job, &input->key);
     if (!path)
         return err_set(e, ERR_NOMEM, "no memory for a file name");
-    if (h5_open(path, out, e))
-        err_context(e, "checkpoint of %s(%d)", stage_kind_name(kind), task);
+    if (!h5_open(path, out, e) && check_input(*out, input, e))
+        h5_close(*out);
     free(path);
+    if (e->code)
+        err_context(e, "checkpoint of %s(%d)", stage_kind_name(kind), task);
     return e->code;
 }
 
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e)
 {
-    char *path = stage_checkpoint_path(run->job, &run->job->key);
+    char *path = stage_checkpoint_path(run->job, &run->job->key), hex[DIGEST_HEX];
 
     if (!path)
         return err_set(e, ERR_NOMEM, "no memory for a file name");
-    if (!h5_create(path, out, e) && (h5_write_text(*out, "kind", stage_kind_name(run->job->kind), e) ||
-                                     h5_write_number(*out, "task", run->job->task, e)))
+    digest_to_hex(&run->job->key, hex);
+    if (!h5_create(path, out, e) &&
+        (h5_write_text(*out, "kind", stage_kind_name(run->job->kind), e) || h5_write_text(*out, "key", hex, e) ||
+         h5_write_number(*out, "task", run->job->task, e)))
         h5_close(*out);
     free(path);
     return e->code;
@@ -61,7 +86,9 @@ struct schedule stage_schedule(struct stage_run *run, enum option_id kind, int e
     const char *name = option_choice(&run->options, kind);
 
     return (struct schedule){
-        .kind = name && !strcmp(name, "step") ? SCHEDULE_step : name && !strcmp(name, "cosine") ? SCHEDULE_cosine : SCHEDULE_constant,
+        .kind = name && !strcmp(name, "step")     ? SCHEDULE_step
+                : name && !strcmp(name, "cosine") ? SCHEDULE_cosine
+                                                  : SCHEDULE_constant,
         .epochs = epochs,
         .decay_epochs = (int)option_int(&run->options, OPTION_TRAIN_DECAY_EPOCHS),
         .decay_rate = option_real(&run->options, OPTION_TRAIN_DECAY_RATE),
@@ -73,7 +100,8 @@ struct schedule stage_schedule(struct stage_run *run, enum option_id kind, int e
 int stage_sequence(struct stage_run *run, int classes, struct class_sequence *out, err *e)
 {
     const char *text = option_text(&run->options, OPTION_DATASET_SEQUENCE);
-    int64_t tasks = option_int(&run->options, OPTION_DATASET_TASKS), seed = option_int(&run->options, OPTION_SEEDS_ORDER);
+    int64_t tasks = option_int(&run->options, OPTION_DATASET_TASKS),
+            seed = option_int(&run->options, OPTION_SEEDS_ORDER);
 
     memset(out, 0, sizeof *out);
     if (e->code)
@@ -132,7 +160,8 @@ int statistics_write(h5 *file, const struct class_statistics *s, int classes, er
 /* The class's part of the arrays, into memory of its own. */
 static int take_statistics(struct class_statistics *s, const float *mean, const float *spread, err *e)
 {
-    size_t mean_size = (size_t)s->centroids * (size_t)s->width, size = statistics_spread_size(s->kind, s->width, s->centroids);
+    size_t mean_size = (size_t)s->centroids * (size_t)s->width,
+           size = statistics_spread_size(s->kind, s->width, s->centroids);
 
     s->mean = malloc(mean_size * sizeof *mean);
     s->spread = malloc(size * sizeof *spread);
@@ -143,7 +172,7 @@ static int take_statistics(struct class_statistics *s, const float *mean, const 
     return 0;
 }
 
-int statistics_read(h5 *file, struct class_statistics *s, int classes, err *e)
+int statistics_read(h5 *file, struct class_statistics *s, int classes, int width, err *e)
 {
     size_t n = (size_t)classes, shape[2], numbers, mean_at = 0, at = 0;
     int32_t *centroids = calloc(n, sizeof *centroids);
@@ -158,18 +187,18 @@ int statistics_read(h5 *file, struct class_statistics *s, int classes, err *e)
         !h5_read_alloc(file, "statistics/mean", H5_F32, 2, shape, (size_t)4 << 30, &mean, e) &&
         !h5_read_alloc(file, "statistics/spread", H5_F32, 1, &numbers, (size_t)16 << 30, &spread, e)) {
         for (int c = 0; c < classes && !e->code; c++) {
-            size_t size;
+            size_t size = 0;
 
-            s[c].kind = (enum statistics_kind)kind;
-            s[c].width = (int)shape[1];
-            s[c].centroids = centroids[c];
-            size = centroids[c] > 0 ? statistics_spread_size(s[c].kind, s[c].width, s[c].centroids) : 0;
-            if (!(kind >= 0 && kind < STATISTICS_KIND_COUNT) || centroids[c] < 1 || (size_t)centroids[c] > shape[0] - mean_at ||
-                size > numbers - at)
+            if (kind >= 0 && kind < STATISTICS_KIND_COUNT && shape[1] == (size_t)width && centroids[c] > 0) {
+                s[c] = (struct class_statistics){
+                    .kind = (enum statistics_kind)kind, .width = width, .centroids = centroids[c]};
+                size = statistics_spread_size(s[c].kind, width, centroids[c]);
+            }
+            if (!size || (size_t)centroids[c] > shape[0] - mean_at || size > numbers - at)
                 err_set(e, ERR_DAMAGED, "the statistics of class %d in the checkpoint do not fit their arrays", c);
             else
                 take_statistics(&s[c], (float *)mean + mean_at * shape[1], (float *)spread + at, e);
-            mean_at += (size_t)centroids[c];
+            mean_at += (size_t)s[c].centroids;
             at += size;
         }
     }
@@ -183,8 +212,9 @@ int head_write(h5 *file, struct parameters *p, const struct classifier_shape *s,
 {
     size_t C = (size_t)s->classes, D = (size_t)s->width;
 
-#define X(name, count)                                                                                        \
-    if (parameters_value(p, name) && h5_write(file, name, H5_F32, 1, (size_t[]){count}, parameters_value(p, name), false, e)) \
+#define X(name, count)                                                                           \
+    if (parameters_value(p, name) &&                                                             \
+        h5_write(file, name, H5_F32, 1, (size_t[]){count}, parameters_value(p, name), false, e)) \
         return e->code;
     CLASSIFIER_GROUPS(X)
 #undef X
@@ -195,7 +225,7 @@ int head_read(h5 *file, struct parameters *p, const struct classifier_shape *s, 
 {
     size_t C = (size_t)s->classes, D = (size_t)s->width;
 
-#define X(name, count)                                                                                        \
+#define X(name, count)                                                                                                \
     if (parameters_value(p, name) && h5_read(file, name, H5_F32, 1, (size_t[]){count}, parameters_value(p, name), e)) \
         return e->code;
     CLASSIFIER_GROUPS(X)

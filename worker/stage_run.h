@@ -21,7 +21,8 @@ struct stage_run {
 STAGE_KINDS(K)
 #undef K
 
-/* The checkpoint of an input; ERR_BUG if the job does not list it. */
+/* The checkpoint of an input, its content compared with its digest.  ERR_BUG if the job does not list it, ERR_MISSING, ERR_DAMAGED
+ * (of another stage, too). */
 int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e);
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e);
 /* Commit the checkpoint, remember its digest in the outcome, remove the part file. */
@@ -42,8 +43,8 @@ uint8_t *stage_allowed(const struct class_sequence *s, int first, int last, err 
 
 /* Statistics of several classes in a checkpoint, as arrays under `statistics/`. */
 int statistics_write(h5 *file, const struct class_statistics *s, int classes, err *e);
-/* [out] s: (classes), each to be released with statistics_free(). */
-int statistics_read(h5 *file, struct class_statistics *s, int classes, err *e);
+/* [out] s: (classes), each to be released with statistics_free().  ERR_DAMAGED unless they are of that width. */
+int statistics_read(h5 *file, struct class_statistics *s, int classes, int width, err *e);
 
 /* A head's groups in a checkpoint, under their own names, whole. */
 int head_write(h5 *file, struct parameters *p, const struct classifier_shape *s, err *e);

@@ -83,7 +83,7 @@ static int read_task(struct tap_stage *s, int task, err *e)
     if (!rows)
         return err_set(e, ERR_NOMEM, "no memory for the head's rows");
     if (!stage_open_input(s->run, STAGE_WTP, task, &file, e)) {
-        statistics_read(file, s->statistics + first, classes, e);
+        statistics_read(file, s->statistics + first, classes, s->shape.width, e);
         if (!e->code && task == s->run->job->task) {
             if (!h5_read(file, "rows.weight", H5_F32, 2, (size_t[]){n, D}, rows, e) &&
                 !h5_read(file, "rows.bias", H5_F32, 1, &n, rows + n * D, e) && s->shape.fc_norm &&

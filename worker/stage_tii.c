@@ -132,7 +132,7 @@ static int align(struct tii_stage *s, err *e)
         return 0;
     free(s->allowed);
     s->allowed = stage_allowed(&s->sequence, 0, task, e);
-    if (s->allowed && !features_statistics(s->run, s->features, &s->sequence, task, &statistics, &seen, e)) {
+    if (s->allowed && !features_statistics(s->run, s->features, &s->sequence, task, 0.8, &statistics, &seen, e)) {
         struct align a = {.parameters = &s->model.parameters, .epochs = s->o.align_epochs, .samples = s->o.batch,
                           .minibatches = s->sequence.first[task], .classes_seen = seen, .class_ids = s->sequence.ids,
                           .statistics = statistics, .width = s->features->width, .seed = s->o.data_seed, .draw = RNG_TII_ALIGN,

@@ -162,6 +162,8 @@ static int measure(struct wtp_stage *s, err *e)
     for (int c = 0; c < s->classes && !e->code; c++) {
         size_t n = 0;
 
+        if (stage_progress(s->run, "statistics", 1, e))
+            break;
         for (size_t i = 0; i < t->count; i++)
             if (material_label(&t->material, DATASET_TRAIN, t->positions[i]) == ids[c])
                 memcpy(own + n++ * D, all + i * D, D * sizeof *own);
