@@ -1,9 +1,10 @@
-"""A real SLURM of one node, for the time of a test: munged, slurmctld and slurmd with files and ports of their own.
+"""A real SLURM for the time of a test: munged, slurmctld and a slurmd for each node, all on this machine, with files and ports
+of their own.
 
-    with Cluster(folder) as cluster:
+    with Cluster(folder, nodes=2, cpus=4) as cluster:
         cluster.run(["sbatch", "job.sh"])
 
-Everything lies below `folder`; nothing of a SLURM that this machine may have is read, written or stopped.
+The nodes are n1, n2, ...; each believes that it has that many CPUs.  Everything lies below `folder`; nothing of a SLURM that this machine may have is read, written or stopped.
 """
 import os
 import pathlib
@@ -19,18 +20,17 @@ CONFIG = """\
 ClusterName=sluicetest
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 # A requeued job waits for as long as a credential lives.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool.%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd.%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -44,9 +44,9 @@ JobCompType=jobcomp/none
 MailProg=/bin/true
 KillWait=5
 SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=0
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP PreemptMode=REQUEUE
 """
+PARTITION = "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN\n"
 
 
 def lacking():
@@ -71,9 +71,10 @@ def free_ports(count):
 
 
 class Cluster:
-    def __init__(self, folder, cpus=None):
+    def __init__(self, folder, nodes, cpus):
         self.folder = pathlib.Path(folder).resolve()
-        self.cpus = cpus or os.cpu_count()
+        self.nodes = [f"n{i}" for i in range(1, nodes + 1)]
+        self.cpus = cpus
         self.host = socket.gethostname().split(".")[0]
         self.daemons = []
         self.environment = {name: value for name, value in os.environ.items()
@@ -94,24 +95,32 @@ class Cluster:
 
     def start(self):
         shutil.rmtree(self.folder, ignore_errors=True)
-        for sub in ("state", "spool"):
-            (self.folder / sub).mkdir(parents=True)
+        (self.folder / "state").mkdir(parents=True)
         os.chmod(self.folder, 0o755)
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
         os.chmod(self.folder / "munge.key", 0o400)
-        controller_port, node_port = free_ports(2)
-        (self.folder / "slurm.conf").write_text(CONFIG.format(
-            folder=self.folder, host=self.host, cpus=self.cpus, controller_port=controller_port, node_port=node_port))
+        self.write_config()
         self.daemon("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket",
                     f"--key-file={self.folder}/munge.key", f"--log-file={self.folder}/munged.log",
                     f"--pid-file={self.folder}/munged.pid", f"--seed-file={self.folder}/munged.seed")
         self.wait_for("munged", lambda: (self.folder / "munge.socket").exists())
         self.daemon("slurmctld", "-D", "-i", "-f", f"{self.folder}/slurm.conf")
-        self.daemon("slurmd", "-D", "-N", self.host, "-f", f"{self.folder}/slurm.conf")
-        self.wait_for("the node", lambda: self.run(["sinfo", "-h", "-o", "%T"], check=False).strip() == "idle")
+        for node in self.nodes:
+            self.daemon("slurmd", "-D", "-N", node, "-f", f"{self.folder}/slurm.conf")
+        self.wait_for("a node", lambda: self.states() == {"idle"})
+
+    def write_config(self):
+        controller_port, *node_ports = free_ports(1 + len(self.nodes))
+        text = CONFIG.format(folder=self.folder, host=self.host, controller_port=controller_port)
+        for node, port in zip(self.nodes, node_ports):
+            text += NODE.format(name=node, host=self.host, port=port, cpus=self.cpus)
+        (self.folder / "slurm.conf").write_text(text + PARTITION)
+
+    def states(self):
+        return set(self.run(["sinfo", "-h", "-N", "-o", "%T"], check=False).split())
 
     def daemon(self, *command):
-        log = open(self.folder / f"{command[0]}.out", "wb")
+        log = open(self.folder / f"{command[0]}.out", "ab")
         self.daemons.append(subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
                                              stderr=log, start_new_session=True))
 
@@ -139,7 +148,7 @@ class Cluster:
 
     def stop(self):
         """Cancel what still runs, then end our own daemons, last started first."""
-        if len(self.daemons) == 3:
+        if len(self.daemons) == 2 + len(self.nodes):
             self.run(["scancel", "--full", "--signal=KILL", "--user=root"], check=False)
             self.run(["scancel", "--user=root"], check=False)
             end = time.monotonic() + 8

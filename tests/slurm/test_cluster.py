@@ -1,4 +1,4 @@
-"""sluice submit through a real SLURM of one node, with a trainer that learns nothing.
+"""sluice submit through a real SLURM of two nodes, with a trainer that learns nothing.
 
     test_cluster.py BATCH_SLUICE
 
@@ -122,16 +122,46 @@ def nasty_is_done(job):
     check(not list(HERE.glob("**/pwned")), "a value was executed")
 
 
+def two_nodes(c):
+    """mpirun reaches the other node."""
+    wide = Job(c, "wide", "nodes: 2, time: 10m").submit()
+    wide.wait(["COMPLETED"])
+    check(wide.show()["NodeList"] == "n[1-2]", wide.show())
+    check("launch task" in (c.folder / "slurmd.n2.log").read_text(), "nothing was started on the other node")
+    return wide
+
+
+def node(c, name, state):
+    c.run(["scontrol", "update", f"NodeName={name}", f"State={state}", "Reason=test"])
+
+
+def nodes_fail(c):
+    """A drained node lets its job end; a node that fails gives its job back to the queue."""
+    drained = Job(c, "drained", "exclude: n1, time: 10m", seconds=0.3).submit()
+    drained.wait(["RUNNING"], finished=1)
+    node(c, "n2", "DRAIN")
+    drained.wait(["COMPLETED"])
+    check(drained.show()["Restarts"] == "0", "draining has ended a job")
+    node(c, "n2", "RESUME")
+    failed = Job(c, "failed", "exclude: n1, time: 10m", seconds=0.5).submit()
+    failed.wait(["RUNNING"], finished=1)
+    node(c, "n2", "DOWN")
+    failed.wait(["PENDING"])
+    node(c, "n2", "RESUME")
+    return drained, failed
+
+
 def tests(c):
     c.run([SLUICE, "props", "."])
     calm = Job(c, "calm", "time: 1h")
     check(calm.call("run").returncode == 0, "an undisturbed run fails")
     refusals(c)
 
-    short = Job(c, "short", "time: 60s", seconds=3.2).submit()
-    killed = Job(c, "killed", "launcher: srun, time: 10m", seconds=0.5).submit()
-    cancelled = Job(c, "cancelled", "time: 10m", seconds=1).submit()
-    requeued = Job(c, "requeued", "time: 10m", seconds=0.5).submit()
+    wide = two_nodes(c)
+    short = Job(c, "short", "exclude: n2, time: 60s", seconds=3.2).submit()
+    killed = Job(c, "killed", "exclude: n2, launcher: srun, time: 10m", seconds=0.5).submit()
+    cancelled = Job(c, "cancelled", "exclude: n2, time: 10m", seconds=1).submit()
+    requeued = Job(c, "requeued", "exclude: n2, time: 10m", seconds=0.5).submit()
     nasty = nasty_values(c)
 
     cancelled.wait(["RUNNING"], finished=1)
@@ -146,8 +176,9 @@ def tests(c):
     cancelled.seconds = 0.01
     cancelled.submit()
     nasty_is_done(nasty)
+    drained, failed = nodes_fail(c)
 
-    for job, restarts in (cancelled, 0), (requeued, 1), (killed, 1), (short, 1):
+    for job, restarts in ((wide, 0), (cancelled, 0), (requeued, 1), (killed, 1), (drained, 0), (failed, 1), (short, 1)):
         job.wait(["COMPLETED"])
         check(int(job.show()["Restarts"]) >= restarts, f"{job.name}: {job.show()['Restarts']} restarts")
         check(results(job.folder) == results(calm.folder), f"{job.name}: other results than an undisturbed run")
@@ -164,7 +195,7 @@ def main():
     folder = HERE / "cluster"
     if len(str(folder)) > 80: # the name of a socket must fit into 107 bytes
         folder = pathlib.Path(tempfile.mkdtemp(prefix="slurm"))
-    with slurm.Cluster(folder, cpus=8) as c:
+    with slurm.Cluster(folder, nodes=2, cpus=6) as c:
         try:
             tests(c)
         except Exception:
