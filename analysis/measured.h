@@ -109,6 +109,9 @@ struct measured {
  * ERR_DAMAGED if it is not a readable result store or contradicts itself, ERR_NOMEM. */
 int measured_read(const char *path, struct measured *m, err *e);
 
+/* The same from tables in memory, which are borrowed; `path` names them in errors.  m is zeroed before. */
+int measured_from(const struct results *r, const char *path, struct measured *m, err *e);
+
 /* The text of a fact; NULL if there is none of that name. */
 const char *measured_fact(const struct measured *m, const char *name);
 

@@ -381,22 +381,25 @@ static int read_facts(struct reader *k)
     return 0;
 }
 
-static int read_all(struct reader *k)
+int measured_from(const struct results *r, const char *path, struct measured *m, err *e)
 {
+    struct reader k = {.path = path, .r = r, .m = m, .e = e};
+    struct results *store = m->store; /* measured_read() has put it there */
     struct place *places;
 
-    if (read_facts(k) || read_trials(k) || read_factors(k) || read_seeds(k))
-        return k->e->code;
-    if (!(places = sort_places(k)))
-        return k->e->code;
-    if (!read_evaluations(k, places))
-        read_curves(k);
+    *m = (struct measured){.store = store};
+    if (read_facts(&k) || read_trials(&k) || read_factors(&k) || read_seeds(&k))
+        return e->code;
+    if (!(places = sort_places(&k)))
+        return e->code;
+    if (!read_evaluations(&k, places))
+        read_curves(&k);
     free(places);
-    k->m->tries = k->r->attempts;
-    k->m->attempts_count = k->r->attempts_count;
-    k->m->stages = k->r->stages;
-    k->m->stages_count = k->r->stages_count;
-    return k->e->code;
+    m->tries = r->attempts;
+    m->attempts_count = r->attempts_count;
+    m->stages = r->stages;
+    m->stages_count = r->stages_count;
+    return e->code;
 }
 
 int measured_read(const char *path, struct measured *m, err *e)
@@ -404,16 +407,15 @@ int measured_read(const char *path, struct measured *m, err *e)
     struct stat s;
     char *inside = NULL;
 
-    memset(m, 0, sizeof *m);
-    m->store = calloc(1, sizeof *m->store);
+    *m = (struct measured){.store = calloc(1, sizeof *m->store)};
     if (!m->store || asprintf(&inside, "%s/results.h5", path) < 0)
         return err_set(e, ERR_NOMEM, "%s: no memory to read it", path);
     bool folder = stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-    struct reader k = {.path = folder ? inside : path, .r = m->store, .m = m, .e = e};
+    const char *file = folder ? inside : path;
     if (folder && stat(inside, &s))
         err_set(e, ERR_MISSING, "%s: there is no results.h5 in it; is it the output folder of a sweep?", path);
-    else if (!results_read_tables(k.path, NEEDED, m->store, e))
-        read_all(&k);
+    else if (!results_read_tables(file, NEEDED, m->store, e))
+        measured_from(m->store, file, m, e);
     free(inside);
     return e->code;
 }

@@ -247,7 +247,7 @@ int plot_timeline(struct document *d, const struct ablation *a, err *e)
         }
         k->seconds = fmax(k->seconds, k->spans[i].end);
     }
-    if (!(k->seconds > 0))
+    if (!(k->seconds > 1e-3))
         return 0;
     measure_busy(k);
     choose_unit(k);

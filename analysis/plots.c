@@ -16,7 +16,9 @@ struct axis axis_fit(double low, double high, int ticks, double from, double to)
 {
     struct axis a = {.from = from, .to = to};
 
-    if (!(high - low > 1e-9 * fmax(fabs(low), fabs(high)))) { /* a single value gets some air */
+    low = fmax(low, -1e300); /* so that their difference is finite */
+    high = fmin(high, 1e300);
+    if (!(high - low > fmax(1e-12, 1e-9 * fmax(fabs(low), fabs(high))))) { /* a single value gets some air */
         double air = fmax(1e-3, 0.01 * fabs(low));
         low -= air;
         high += air;
