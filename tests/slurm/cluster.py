@@ -4,7 +4,8 @@ of their own.
     with Cluster(folder, nodes=2, cpus=4) as cluster:
         cluster.run(["sbatch", "job.sh"])
 
-The nodes are n1, n2, ...; each believes that it has that many CPUs.  Everything lies below `folder`; nothing of a SLURM that this machine may have is read, written or stopped.
+The nodes are n1, n2, ...; each believes that it has that many CPUs.  Jobs of the partition `urgent` send those of the other,
+`debug`, back into the queue.  Everything lies below `folder`; nothing of a SLURM that this machine may have is read, written or stopped.
 """
 import os
 import pathlib
@@ -43,9 +44,14 @@ AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 MailProg=/bin/true
 KillWait=5
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=0
 """
-PARTITION = "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
+PARTITIONS = """\
+PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2
+"""
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN\n"
 
 
@@ -114,7 +120,7 @@ class Cluster:
         text = CONFIG.format(folder=self.folder, host=self.host, controller_port=controller_port)
         for node, port in zip(self.nodes, node_ports):
             text += NODE.format(name=node, host=self.host, port=port, cpus=self.cpus)
-        (self.folder / "slurm.conf").write_text(text + PARTITION)
+        (self.folder / "slurm.conf").write_text(text + PARTITIONS)
 
     def states(self):
         return set(self.run(["sinfo", "-h", "-N", "-o", "%T"], check=False).split())

@@ -151,6 +151,15 @@ def nodes_fail(c):
     return drained, failed
 
 
+def preemption(c):
+    """A job that has to make room comes back by itself."""
+    preempted = Job(c, "preempted", "exclude: n1, time: 10m", seconds=0.5).submit()
+    preempted.wait(["RUNNING"], finished=1)
+    c.run(["sbatch", "--partition=urgent", "--nodelist=n2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"])
+    preempted.wait(["PENDING"])
+    return preempted
+
+
 def tests(c):
     c.run([SLUICE, "props", "."])
     calm = Job(c, "calm", "time: 1h")
@@ -177,8 +186,11 @@ def tests(c):
     cancelled.submit()
     nasty_is_done(nasty)
     drained, failed = nodes_fail(c)
+    failed.wait(["COMPLETED"])
+    preempted = preemption(c)
 
-    for job, restarts in ((wide, 0), (cancelled, 0), (requeued, 1), (killed, 1), (drained, 0), (failed, 1), (short, 1)):
+    for job, restarts in ((wide, 0), (cancelled, 0), (requeued, 1), (killed, 1), (drained, 0), (failed, 1), (preempted, 1),
+                          (short, 1)):
         job.wait(["COMPLETED"])
         check(int(job.show()["Restarts"]) >= restarts, f"{job.name}: {job.show()['Restarts']} restarts")
         check(results(job.folder) == results(calm.folder), f"{job.name}: other results than an undisturbed run")

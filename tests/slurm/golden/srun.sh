@@ -64,7 +64,7 @@ if ((status != 75 && status <= 128)); then # it is finished, or cannot go on
     exit "$status"
 fi
 if [[ $last == TERM ]]; then
-    echo "sluice: job $SLURM_JOB_ID was told to end with status $status; sluice submit continues the sweep"
+    echo "sluice: job $SLURM_JOB_ID was told to end; unless SLURM brings it back, sluice submit continues the sweep"
     exit 75
 fi
 if [[ $signals -eq 0 && -e $out/stop ]]; then
