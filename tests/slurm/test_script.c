@@ -162,6 +162,8 @@ static void test_refused(void **state)
          "slurm.additional: '---x' is no long option of sbatch; write --name or --name=value"},
         {"slurm: {additional: [--nice 10]}",
          "slurm.additional: '--nice 10' is no long option of sbatch; write --name or --name=value"},
+        {"slurm: {additional: [\"--comment=a\\tb\"]}",
+         "slurm.additional: '--comment=a\tb' is no long option of sbatch; write --name or --name=value"},
         {"slurm: {additional: [--array=0-3]}",
          "slurm.additional: --array cannot be set here: one job runs the whole sweep"},
         {"slurm: {additional: [--no-requeue]}",
@@ -191,6 +193,23 @@ static void test_folders_that_slurm_cannot_log_to(void **state)
         assert_null(render("name: x\n", &paths, &e));
         assert_int_equal(e.code, ERR_USAGE);
     }
+}
+
+/* sbatch splits its lines itself: between double quotes, a backslash keeps the next character (test_cluster.py asks it). */
+static void test_quotes_for_sbatch(void **state)
+{
+    struct script_paths paths = plain_paths;
+    err e = {0};
+    char *text;
+
+    (void)state;
+    paths.out = "/home/ada/\"100%\"";
+    text = render("slurm: {constraint: 'a\"b\\c', additional: ['--comment=\"x\" \\ y']}", &paths, &e);
+    assert_non_null(text);
+    assert_non_null(strstr(text, "\n#SBATCH --constraint=\"a\\\"b\\\\c\"\n"));
+    assert_non_null(strstr(text, "\n#SBATCH --comment=\"\\\"x\\\" \\\\ y\"\n"));
+    assert_non_null(strstr(text, "\n#SBATCH --output=\"/home/ada/\\\"100%%\\\"/log/slurm-%j.log\"\n"));
+    free(text);
 }
 
 /* ---- nothing gets out of its word ---- */
@@ -612,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_golden_are_sound),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_folders_that_slurm_cannot_log_to),
+        cmocka_unit_test(test_quotes_for_sbatch),
         cmocka_unit_test(test_settings_stay_in_their_word),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_paths_stay_in_their_word),
