@@ -59,18 +59,25 @@ show_line() {
     printf '    %sapt-get update && %sapt-get install --yes --no-install-recommends %s\n' "$sudo" "$sudo" "$*" >&2
 }
 
-# build PRESET [TARGET...]: configure where it is new or SLUICE_WERROR has changed, and build.
+# build PRESET TESTS [TARGET...]: configure where it is new or asked to be otherwise than it was, and build.  TESTS is ON, or
+# OFF to do without the tests where they have not been asked for yet.
 build() {
-    local preset=$1 folder=build/$1 werror=${SLUICE_WERROR:-OFF}
-    shift
-    if [[ ! -f $folder/build.ninja ]] || ! grep -q "^SLUICE_WERROR:BOOL=$werror\$" "$folder/CMakeCache.txt"; then
+    local preset=$1 tests=$2 folder=build/$1 werror=${SLUICE_WERROR:-OFF}
+    shift 2
+    if [[ ! -f $folder/build.ninja ]] || ! is_set "$folder" SLUICE_WERROR "$werror" ||
+        { [[ $tests == ON ]] && ! is_set "$folder" SLUICE_TESTS ON; }; then
         say "configuring $folder"
         mkdir -p build
-        cmake --preset "$preset" -D SLUICE_WERROR="$werror" > "$folder.log" 2>&1 || {
+        cmake --preset "$preset" -D SLUICE_WERROR="$werror" -D SLUICE_TESTS="$tests" > "$folder.log" 2>&1 || {
             cat "$folder.log" >&2
             say "could not configure; the reason is above"
             exit 1
         }
     fi
     cmake --build --preset "$preset" ${1:+--target "$@"}
+}
+
+# is_set FOLDER OPTION VALUE: was it configured so?
+is_set() {
+    grep -q "^$2:BOOL=$3\$" "$1/CMakeCache.txt"
 }
