@@ -160,23 +160,32 @@ static void write_time(FILE *out, double seconds)
     write_option(out, "time", text);
 }
 
+/* The name in "--name" or "--name=value"; its length, 0 if the line is neither. */
+static size_t option_name(const char *line)
+{
+    size_t n;
+
+    if (strncmp(line, "--", 2) || line[2] == '-' || has_control(line))
+        return 0;
+    n = strspn(line + 2, "abcdefghijklmnopqrstuvwxyz-");
+    return line[2 + n] && line[2 + n] != '=' ? 0 : n;
+}
+
 static int write_additional(FILE *out, const char *line, err *e)
 {
-    size_t name = strspn(line + (strlen(line) > 2 ? 2 : 0), "abcdefghijklmnopqrstuvwxyz-");
-    char end;
+    size_t n = option_name(line);
 
-    if (strncmp(line, "--", 2) || !name || line[2] == '-' || ((end = line[2 + name]) && end != '=') ||
-        has_control(line))
+    if (!n)
         return err_set(e, ERR_CONFIG,
                        "slurm.additional: '%.60s' is no long option of sbatch; write --name or --name=value", line);
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (strlen(reserved[i].option) == name && !strncmp(reserved[i].option, line + 2, name))
+        if (!strncmp(reserved[i].option, line + 2, n)) /* sbatch takes abbreviations */
             return err_set(e, ERR_CONFIG, "slurm.additional: --%s cannot be set here: %s", reserved[i].option,
                            reserved[i].instead);
-    fprintf(out, "#SBATCH --%.*s", (int)name, line + 2);
-    if (line[2 + name]) {
+    fprintf(out, "#SBATCH --%.*s", (int)n, line + 2);
+    if (line[2 + n]) {
         fputc('=', out);
-        write_sbatch_word(out, line + 3 + name);
+        write_sbatch_word(out, line + 3 + n);
     }
     fputc('\n', out);
     return 0;

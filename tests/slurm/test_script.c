@@ -166,6 +166,8 @@ static void test_refused(void **state)
          "slurm.additional: '--comment=a\tb' is no long option of sbatch; write --name or --name=value"},
         {"slurm: {additional: [--array=0-3]}",
          "slurm.additional: --array cannot be set here: one job runs the whole sweep"},
+        {"slurm: {additional: [--arr=0-3]}",
+         "slurm.additional: --array cannot be set here: one job runs the whole sweep"},
         {"slurm: {additional: [--no-requeue]}",
          "slurm.additional: --no-requeue cannot be set here: the job requeues itself"},
         {"slurm: {additional: [--time=1]}", "slurm.additional: --time cannot be set here: use slurm.time"},
