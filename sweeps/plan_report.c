@@ -20,7 +20,7 @@ static const char help[] =
     "\n"
     "  --trials     list every trial with the key of its result\n"
     "  --ranks N    ranks for the estimate of wall time (default: the cores of this machine)\n"
-    "  --gflops X   speed of a core where nothing has been measured, in GFLOP/s (default 20)\n"
+    "  --gflops X   speed of a core where no stage has been timed, in GFLOP/s (default: measured now)\n"
     "  --out DIR    the output folder to look for earlier results in (default runs/<sweep name>)\n"
     "  --json       everything as one JSON object\n"
     "\n"
@@ -194,9 +194,9 @@ static void print_estimate(const struct view *v)
     printf("\nsharing saves %.0f%% of the work: %.3g instead of %.3g core-hours\n", saved_percent(v->all, v->alone),
            v->all / 3600, v->alone / 3600);
     if (any_measured(v))
-        printf("estimate from measured times (%g GFLOP/s a core where there are none): ", v->arguments->gflops);
+        printf("estimate from measured times (%.0f GFLOP/s a core where there are none): ", v->arguments->gflops);
     else
-        printf("estimate at %g GFLOP/s a core: ", v->arguments->gflops);
+        printf("estimate at %.0f GFLOP/s a core: ", v->arguments->gflops);
     printf("%s on %g ranks", duration(wall_seconds(v), text), v->arguments->ranks);
     printf(", at least %s on any number\n", duration(v->critical, text));
     printf("memory: about %s a rank; disk: about %s of checkpoints", bytes_text(v->plan->memory, text),
@@ -312,7 +312,7 @@ static bool positive(const char *text, double *out)
     return end != text && !*end && *out > 0 && *out < 1e9;
 }
 
-static int parse_arguments(int argc, char **argv, struct arguments *a, err *e)
+static int parse_arguments(int argc, char **argv, double gflops, struct arguments *a, err *e)
 {
     static const struct option long_options[] = {
         {"trials", no_argument, NULL, 't'},
@@ -325,7 +325,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, err *e)
     };
     int c;
 
-    *a = (struct arguments){.ranks = (double)sysconf(_SC_NPROCESSORS_ONLN), .gflops = 20};
+    *a = (struct arguments){.ranks = (double)sysconf(_SC_NPROCESSORS_ONLN), .gflops = gflops};
     opterr = 0;
     optind = 1;
     while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -391,12 +391,12 @@ static int show(const struct arguments *a, plan_recall *recall, err *e)
     return err_exit_status(e->code);
 }
 
-int plan_command(int argc, char **argv, plan_recall *recall)
+int plan_command(int argc, char **argv, plan_recall *recall, double gflops)
 {
     struct arguments a;
     err e = {0};
 
-    if (parse_arguments(argc, argv, &a, &e)) {
+    if (parse_arguments(argc, argv, gflops, &a, &e)) {
         fprintf(stderr, "sluice plan: %s\n", e.text);
         return err_exit_status(e.code);
     }

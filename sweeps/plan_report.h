@@ -21,7 +21,8 @@ struct plan_known {
 /* out: the output folder, NULL for the usual one.  A folder without results is no error. */
 typedef int plan_recall(const struct plan *plan, const char *out, struct plan_known *known, err *e);
 
-/* `sluice plan` with these arguments; recall may be NULL.  Returns the exit status. */
-int plan_command(int argc, char **argv, plan_recall *recall);
+/* `sluice plan` with these arguments; recall may be NULL.  gflops: the speed of a core where no stage has been timed, unless the
+ * user names another.  Returns the exit status. */
+int plan_command(int argc, char **argv, plan_recall *recall, double gflops);
 
 #endif

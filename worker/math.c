@@ -2,8 +2,10 @@
 #include "worker/math.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "model/blas.h"
+#include "model/kernels.h"
 
 const char *math_library(void)
 {
@@ -11,4 +13,19 @@ const char *math_library(void)
 
     snprintf(text, sizeof text, "%s, %s kernels", blas_version(), blas_kernels());
     return text;
+}
+
+const char *math_kernels(void)
+{
+    return kernels_best()->name;
+}
+
+double math_gflops(void)
+{
+    return blas_measure();
+}
+
+bool math_is_slow(void)
+{
+    return strcmp(blas_kernels(), "Prescott") == 0;
 }
