@@ -16,18 +16,18 @@ struct align {
     struct parameters *parameters; /* base rates are those of the alignment */
     int epochs, samples, minibatches;
     int classes_seen;
-    const int *class_ids;                 /* (classes_seen) */
-    struct class_statistics *statistics;  /* (classes_seen), in the same order */
+    const int *class_ids;                /* (classes_seen) */
+    struct class_statistics *statistics; /* (classes_seen), in the same order */
     int width;
     uint64_t seed;
-    enum rng_purpose draw, order;         /* streams (seed, draw, task, epoch, class id) and (seed, order, task, epoch, 0) */
+    enum rng_purpose draw, order; /* streams (seed, draw, task, epoch, class id) and (seed, order, task, epoch, 0) */
     uint32_t task;
     /* Put the gradient of the mean loss over n features (n, D) into parameters->gradient. */
     int (*step)(void *context, const float *features, const int32_t *labels, int n, double *loss, int *correct, err *e);
     void *context;
     const struct stage_job *job;
     const struct host *host;
-    double from, to;                      /* share of the stage's progress */
+    double from, to; /* share of the stage's progress */
 };
 
 /* ERR_DIVERGED, ERR_INTERRUPTED (nothing is kept: alignment is short), ERR_CONFIG with fewer samples than centroids, ERR_NOMEM. */

@@ -46,8 +46,13 @@ static char *store_path(const char *name)
 static int store(const struct vit_weights *w, const struct pretrain_recipe *r, const char *recipe, const char *name,
                  const char *path, err *e)
 {
-    struct backbone_shape shape = {.side = r->side, .patch = r->patch, .channels = 3, .width = r->width, .depth = r->depth,
-                                   .heads = r->heads, .hidden = r->hidden};
+    struct backbone_shape shape = {.side = r->side,
+                                   .patch = r->patch,
+                                   .channels = 3,
+                                   .width = r->width,
+                                   .depth = r->depth,
+                                   .heads = r->heads,
+                                   .hidden = r->hidden};
     struct backbone_weights out;
     struct vit_tensor t;
 
@@ -90,8 +95,10 @@ static int run(const char *recipe, const char *name, const char *path, int threa
 
 int command_pretrain(int argc, char **argv)
 {
-    static const struct option options[] = {{"as", required_argument, NULL, 'a'},      {"out", required_argument, NULL, 'o'},
-                                            {"threads", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+    static const struct option options[] = {{"as", required_argument, NULL, 'a'},
+                                            {"out", required_argument, NULL, 'o'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     const char *name = NULL, *out = NULL;
     int threads = omp_get_num_procs(), c;
@@ -116,7 +123,8 @@ int command_pretrain(int argc, char **argv)
             return 2;
         }
     if (optind + 1 != argc || !name || threads < 1) {
-        fputs("sluice pretrain: give one recipe, --as NAME, and at least one thread; see sluice pretrain --help\n", stderr);
+        fputs("sluice pretrain: give one recipe, --as NAME, and at least one thread; see sluice pretrain --help\n",
+              stderr);
         return 2;
     }
     path = out ? strdup(out) : store_path(name);

@@ -2,7 +2,7 @@
 #ifndef WORKER_COMMANDS_H
 #define WORKER_COMMANDS_H
 
-#define WORKER_COMMANDS(C)                                                                       \
+#define WORKER_COMMANDS(C)                                                                        \
     C("pretrain", command_pretrain, "makes a backbone from images that the program draws itself") \
     C("trainer", command_trainer, NULL)
 

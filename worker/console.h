@@ -7,7 +7,7 @@
 #include "worker/host.h"
 
 struct console {
-    struct host host;      /* give this to the trainer; its rows are dropped unless the caller sets its own functions */
+    struct host host; /* give this to the trainer; its rows are dropped unless the caller sets its own functions */
     const char *title;
     double started, shown; /* seconds */
     double from, to;       /* the share of the whole that the next stage is: 0 and 1 at first */

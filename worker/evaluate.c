@@ -9,8 +9,9 @@
 
 enum { BATCH = 256 };
 
-static void evaluate_task(const struct test_features *t, struct parameters *p, classifier *head, const struct classifier_shape *shape,
-                          const uint8_t *allowed, int task, float *logits, struct accuracy_row *row)
+static void evaluate_task(const struct test_features *t, struct parameters *p, classifier *head,
+                          const struct classifier_shape *shape, const uint8_t *allowed, int task, float *logits,
+                          struct accuracy_row *row)
 {
     double loss = 0;
     int64_t right = 0, right_task = 0;
@@ -32,8 +33,8 @@ static void evaluate_task(const struct test_features *t, struct parameters *p, c
     row->loss = loss / (double)row->images;
 }
 
-int evaluate(struct stage_run *run, const struct test_features *t, struct parameters *p, const struct classifier_shape *shape,
-             const uint8_t *allowed, int after_task, const char *phase, err *e)
+int evaluate(struct stage_run *run, const struct test_features *t, struct parameters *p,
+             const struct classifier_shape *shape, const uint8_t *allowed, int after_task, const char *phase, err *e)
 {
     struct accuracy_row row = {.after_task = after_task};
     float *logits = malloc(BATCH * (size_t)shape->classes * sizeof *logits);

@@ -14,8 +14,8 @@ struct test_features {
 };
 
 /* One accuracy row for each task, to the host.  allowed (C): classes that compete (methods.md Q5; NULL: all). */
-int evaluate(struct stage_run *run, const struct test_features *t, struct parameters *p, const struct classifier_shape *shape,
-             const uint8_t *allowed, int after_task, const char *phase, err *e);
+int evaluate(struct stage_run *run, const struct test_features *t, struct parameters *p,
+             const struct classifier_shape *shape, const uint8_t *allowed, int after_task, const char *phase, err *e);
 
 /* The mask of the option evaluate.unseen after a task: NULL for keep.  Malloc'd; check e. */
 uint8_t *evaluate_allowed(struct stage_run *run, const struct class_sequence *s, int after_task, err *e);

@@ -17,8 +17,8 @@ struct fit {
     struct schedule schedule;
     double clip;
     int batch;
-    size_t images;            /* in the set: positions 0..images-1 */
-    uint64_t order_seed;      /* the order of epoch e is the permutation of stream (order_seed, purpose, task, e, 0) */
+    size_t images;       /* in the set: positions 0..images-1 */
+    uint64_t order_seed; /* the order of epoch e is the permutation of stream (order_seed, purpose, task, e, 0) */
     enum rng_purpose purpose;
     uint32_t task;
     /* One step: put the gradient of the mean loss over the batch into parameters->gradient. */
@@ -28,7 +28,7 @@ struct fit {
     const struct stage_job *job;
     const struct host *host;
     double checkpoint_seconds;
-    double from, to;          /* the loop's share of the stage's progress */
+    double from, to; /* the loop's share of the stage's progress */
 };
 
 /* ERR_DIVERGED names epoch and step; ERR_INTERRUPTED; what a step fails with. */

@@ -12,10 +12,10 @@
 
 /* How far a stage has come; sent at least once a second while it works. */
 struct progress {
-    const char *phase;    /* "train", "align", "statistics", "evaluate", ... a literal */
+    const char *phase; /* "train", "align", "statistics", "evaluate", ... a literal */
     int epoch, epochs;
-    double fraction;      /* of the whole stage, 0..1 */
-    double loss;          /* NaN if there is none yet */
+    double fraction; /* of the whole stage, 0..1 */
+    double loss;     /* NaN if there is none yet */
 };
 
 struct host {

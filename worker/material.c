@@ -61,8 +61,12 @@ static int open_backbone(const char *name, err *e)
     vit_weights_free(&kept.backbone);
     if (backbone_open(name, &from, e))
         return e->code;
-    shape = (struct vit_shape){.side = from.shape.side, .patch = from.shape.patch, .width = from.shape.width,
-                               .depth = from.shape.depth, .heads = from.shape.heads, .hidden = from.shape.hidden};
+    shape = (struct vit_shape){.side = from.shape.side,
+                               .patch = from.shape.patch,
+                               .width = from.shape.width,
+                               .depth = from.shape.depth,
+                               .heads = from.shape.heads,
+                               .hidden = from.shape.hidden};
     if (!vit_weights_create(&kept.backbone, &shape, e) && copy_weights(&from, &kept.backbone, e))
         vit_weights_free(&kept.backbone);
     backbone_close(&from);
@@ -74,7 +78,8 @@ static int open_backbone(const char *name, err *e)
 int material_open(struct option_reader *options, struct material *out, err *e)
 {
     const char *data = option_text(options, OPTION_DATASET_NAME), *backbone = option_text(options, OPTION_BACKBONE);
-    const char *transform = option_choice(options, OPTION_DATASET_TRANSFORM), *pool = option_choice(options, OPTION_FEATURE_POOL);
+    const char *transform = option_choice(options, OPTION_DATASET_TRANSFORM),
+               *pool = option_choice(options, OPTION_FEATURE_POOL);
     const char *norm = option_choice(options, OPTION_FEATURE_NORM), *threads = getenv("OMP_NUM_THREADS");
     int64_t per_class[DATASET_PARTS] = {option_int(options, OPTION_DATASET_TRAIN_PER_CLASS),
                                         option_int(options, OPTION_DATASET_TEST_PER_CLASS)};
@@ -90,7 +95,8 @@ int material_open(struct option_reader *options, struct material *out, err *e)
     out->pipeline = image_pipeline_by_name(transform);
     out->threads = threads && atoi(threads) > 0 ? atoi(threads) : omp_get_num_procs();
     for (int part = 0; part < DATASET_PARTS; part++)
-        if (image_set_take(&out->data->part[part], out->data->classes, per_class[part], &out->take[part], &out->taken[part], e)) {
+        if (image_set_take(&out->data->part[part], out->data->classes, per_class[part], &out->take[part],
+                           &out->taken[part], e)) {
             material_close(out);
             return err_context(e, "data set %s, %s images", data, part == DATASET_TRAIN ? "training" : "test");
         }
@@ -109,8 +115,8 @@ int32_t material_label(const struct material *m, enum dataset_part part, size_t 
     return m->data->part[part].labels[m->take[part][position]];
 }
 
-int material_of_task(const struct material *m, enum dataset_part part, const struct class_sequence *s, int task, size_t **positions,
-                     size_t *count, err *e)
+int material_of_task(const struct material *m, enum dataset_part part, const struct class_sequence *s, int task,
+                     size_t **positions, size_t *count, err *e)
 {
     size_t n = 0;
 
@@ -131,8 +137,8 @@ int material_of_task(const struct material *m, enum dataset_part part, const str
 }
 
 /* One image; each thread has a scratch of its own. */
-static int load_image(const struct material *m, enum dataset_part part, size_t position, const struct augment *augment, float *out,
-                      struct image_scratch *scratch, err *e)
+static int load_image(const struct material *m, enum dataset_part part, size_t position, const struct augment *augment,
+                      float *out, struct image_scratch *scratch, err *e)
 {
     const struct image_set *set = &m->data->part[part];
     size_t size = (size_t)set->height * (size_t)set->width * (size_t)set->channels;
@@ -148,8 +154,8 @@ static int load_image(const struct material *m, enum dataset_part part, size_t p
     return image_transform(m->pipeline, m->backbone->shape.side, view, augment ? &draw : NULL, out, scratch, e);
 }
 
-int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n, const struct augment *augment,
-                    float *out, err *e)
+int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n,
+                    const struct augment *augment, float *out, err *e)
 {
     size_t numbers = 3 * (size_t)m->backbone->shape.side * (size_t)m->backbone->shape.side;
     err first = {0};

@@ -16,8 +16,8 @@ struct material {
     const struct dataset *data;
     const struct vit_weights *backbone; /* shape with the trial's pool and norm */
     const struct image_pipeline *pipeline;
-    int width;                          /* D of a feature */
-    size_t *take[DATASET_PARTS];        /* (taken) indices of the images in use, in file order; owned */
+    int width;                   /* D of a feature */
+    size_t *take[DATASET_PARTS]; /* (taken) indices of the images in use, in file order; owned */
     size_t taken[DATASET_PARTS];
     int threads;
 };
@@ -31,8 +31,8 @@ void material_forget(void);
 
 /* The images in use whose class is in task t (of part), as positions in take[], in file order; malloc'd.
  * ERR_DATA if there are none. */
-int material_of_task(const struct material *m, enum dataset_part part, const struct class_sequence *s, int task, size_t **positions,
-                     size_t *count, err *e);
+int material_of_task(const struct material *m, enum dataset_part part, const struct class_sequence *s, int task,
+                     size_t **positions, size_t *count, err *e);
 
 /* Network input for n images (n, 3, side, side); positions index take[].  augment NULL: test-time transform; otherwise image i
  * draws from the stream named by (seed, purpose, task, epoch, position). */
@@ -41,8 +41,8 @@ struct augment {
     enum rng_purpose purpose;
     uint32_t task, epoch;
 };
-int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n, const struct augment *augment,
-                    float *out, err *e);
+int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n,
+                    const struct augment *augment, float *out, err *e);
 int32_t material_label(const struct material *m, enum dataset_part part, size_t position);
 
 #endif

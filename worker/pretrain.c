@@ -59,13 +59,14 @@ static int read_field(const struct yaml_node *key, const struct yaml_node *value
 
             if (value->kind != YAML_SCALAR || end == value->text || *end || !(number >= f->low && number <= f->high) ||
                 (!f->real && number != floor(number)))
-                return err_set(e, ERR_CONFIG, "%s:%d:%d: %s is '%s', expected %s from %g to %g", value->file, value->line,
-                               value->column, f->key, value->text, f->real ? "a number" : "a whole number", f->low, f->high);
+                return err_set(e, ERR_CONFIG, "%s:%d:%d: %s is '%s', expected %s from %g to %g", value->file,
+                               value->line, value->column, f->key, value->text, f->real ? "a number" : "a whole number",
+                               f->low, f->high);
             set_field(out, f, number);
             return 0;
         }
-    return err_set(e, ERR_CONFIG, "%s:%d:%d: unknown key '%s'; see sluice pretrain --help", key->file, key->line, key->column,
-                   key->text);
+    return err_set(e, ERR_CONFIG, "%s:%d:%d: unknown key '%s'; see sluice pretrain --help", key->file, key->line,
+                   key->column, key->text);
 }
 
 int pretrain_read(const char *path, struct pretrain_recipe *out, err *e)
@@ -81,7 +82,8 @@ int pretrain_read(const char *path, struct pretrain_recipe *out, err *e)
     root = yaml_root(document);
     e->code = ERR_NONE;
     if (root && root->kind != YAML_MAP)
-        err_set(e, ERR_CONFIG, "%s:%d:%d: a recipe is a map of keys, not %s", path, root->line, root->column, yaml_kind_name(root));
+        err_set(e, ERR_CONFIG, "%s:%d:%d: a recipe is a map of keys, not %s", path, root->line, root->column,
+                yaml_kind_name(root));
     for (int i = 0; root && !e->code && i < root->count; i++)
         read_field(root->keys[i], root->values[i], out, e);
     yaml_close(document);
@@ -93,8 +95,13 @@ int pretrain_read(const char *path, struct pretrain_recipe *out, err *e)
 
 struct vit_shape pretrain_shape(const struct pretrain_recipe *r)
 {
-    return (struct vit_shape){.side = r->side, .patch = r->patch, .width = r->width, .depth = r->depth, .heads = r->heads,
-                              .hidden = r->hidden, .pool = VIT_POOL_NONE};
+    return (struct vit_shape){.side = r->side,
+                              .patch = r->patch,
+                              .width = r->width,
+                              .depth = r->depth,
+                              .heads = r->heads,
+                              .hidden = r->hidden,
+                              .pool = VIT_POOL_NONE};
 }
 
 /* Numbers that belong to one cell: its orientations and its brightness. */
@@ -102,9 +109,9 @@ enum { CELLS = FORMULA_CELLS * FORMULA_CELLS, CELL_NUMBERS = FORMULA_NUMBERS / C
 
 /* A linear layer and the numbers it predicts. */
 struct head {
-    size_t outputs, rows;                   /* rows of a batch: B, or B * cells */
-    float *value, *gradient, *m, *v;        /* (outputs, D) weights, then (outputs) biases */
-    float *errors;                          /* (rows, outputs) */
+    size_t outputs, rows;            /* rows of a batch: B, or B * cells */
+    float *value, *gradient, *m, *v; /* (outputs, D) weights, then (outputs) biases */
+    float *errors;                   /* (rows, outputs) */
     double weight;
 };
 
@@ -115,15 +122,15 @@ struct run {
     const struct pretrain_recipe *recipe;
     struct vit_weights *weights, gradients, m, v;
     struct head head[HEADS];
-    size_t head_size;              /* numbers in all heads' values */
-    float *heads;                  /* (4, head_size): values, gradients, moments */
-    float *images;                 /* (B, 3, side, side) */
-    float *numbers, *targets;      /* (B, FORMULA_NUMBERS) standardised, (B, FORMULA_TARGETS) */
-    float *features, *dfeatures;   /* (B, T, D) */
-    float *tokens, *dtokens;       /* (B * cells, D): the patch tokens, dense */
+    size_t head_size;            /* numbers in all heads' values */
+    float *heads;                /* (4, head_size): values, gradients, moments */
+    float *images;               /* (B, 3, side, side) */
+    float *numbers, *targets;    /* (B, FORMULA_NUMBERS) standardised, (B, FORMULA_TARGETS) */
+    float *features, *dfeatures; /* (B, T, D) */
+    float *tokens, *dtokens;     /* (B * cells, D): the patch tokens, dense */
     float *buffers;
     struct formula_basis basis;
-    float scale[FORMULA_NUMBERS];  /* 1 / standard deviation */
+    float scale[FORMULA_NUMBERS]; /* 1 / standard deviation */
     int step, threads;
     vit_batch *batch;
 };
@@ -148,7 +155,8 @@ static int create_run(struct run *run, err *e)
     run->head[WHOLE] = (struct head){.outputs = FORMULA_TARGETS, .rows = B, .weight = 1};
     run->head[DENSE] = (struct head){.outputs = CELL_NUMBERS, .rows = B * CELLS, .weight = run->recipe->dense};
     if (run->recipe->dense > 0 && T - 1 != CELLS)
-        return err_set(e, ERR_CONFIG, "dense targets need %d x %d patches; side %d and patch %d give %zu patches: set dense to 0",
+        return err_set(e, ERR_CONFIG,
+                       "dense targets need %d x %d patches; side %d and patch %d give %zu patches: set dense to 0",
                        FORMULA_CELLS, FORMULA_CELLS, shape.side, shape.patch, T - 1);
     if (vit_weights_create(run->weights, &shape, e) || vit_weights_create(&run->gradients, &shape, e) ||
         vit_weights_create(&run->m, &shape, e) || vit_weights_create(&run->v, &shape, e) ||
@@ -157,7 +165,9 @@ static int create_run(struct run *run, err *e)
     for (int h = 0; h < HEADS; h++)
         run->head_size += run->head[h].outputs * (D + 1);
     run->heads = at = calloc(4 * run->head_size, sizeof *at);
-    run->buffers = calloc(B * (pixels + FORMULA_NUMBERS + 2 * FORMULA_TARGETS + CELLS * CELL_NUMBERS + 2 * T * D + 2 * CELLS * D), sizeof *at);
+    run->buffers =
+        calloc(B * (pixels + FORMULA_NUMBERS + 2 * FORMULA_TARGETS + CELLS * CELL_NUMBERS + 2 * T * D + 2 * CELLS * D),
+               sizeof *at);
     if (!run->heads || !run->buffers)
         return err_set(e, ERR_NOMEM, "no memory for a batch of %zu images", B);
     for (int h = 0; h < HEADS; h++, at += run->head[h - 1].outputs * (D + 1)) {
@@ -194,7 +204,8 @@ static void sine_positions(const struct vit_weights *w)
 
     for (int t = 0; t < grid * grid; t++)
         for (int i = 0; i < quarter; i++) {
-            float frequency = 1.5707963f * powf(100, -(float)i / (float)quarter), *x = w->pos_embed + (size_t)(t + 1) * (size_t)D + i;
+            float frequency = 1.5707963f * powf(100, -(float)i / (float)quarter),
+                  *x = w->pos_embed + (size_t)(t + 1) * (size_t)D + i;
 
             x[0] = 0.3f * sinf((float)(t / grid) * frequency);
             x[quarter] = 0.3f * cosf((float)(t / grid) * frequency);
@@ -330,7 +341,8 @@ static double head_step(struct run *run, int which, const float *x, int stride, 
     struct head *h = &run->head[which];
     int n = (int)h->rows, outputs = (int)h->outputs, D = run->recipe->width;
     const float *bias = h->value + h->outputs * (size_t)D;
-    float *dbias = h->gradient + h->outputs * (size_t)D, scale = (float)(2 * h->weight / ((double)h->rows * (double)h->outputs));
+    float *dbias = h->gradient + h->outputs * (size_t)D,
+          scale = (float)(2 * h->weight / ((double)h->rows * (double)h->outputs));
     double loss = 0;
 
     for (size_t i = 0; i < h->rows; i++)
@@ -355,7 +367,8 @@ static double head_step(struct run *run, int which, const float *x, int stride, 
 static double gradients_of_batch(struct run *run, double *whole)
 {
     int B = run->recipe->batch, D = run->recipe->width;
-    size_t row = (size_t)D * sizeof(float), patches = CELLS * row, image = (size_t)vit_tokens(&run->weights->shape) * (size_t)D;
+    size_t row = (size_t)D * sizeof(float), patches = CELLS * row,
+           image = (size_t)vit_tokens(&run->weights->shape) * (size_t)D;
     double loss;
 
     vit_forward(run->batch, run->weights, run->images, B, NULL, run->features);
@@ -397,11 +410,15 @@ static void update(struct run *run)
     const struct pretrain_recipe *r = run->recipe;
     const struct kernels *k = kernels_best();
     double lr = rate_at(r, run->step), beta1 = 0.9, beta2 = 0.95;
-    double norm = sqrt(square_norm(run->gradients.memory, run->gradients.count) + square_norm(run->heads + run->head_size, run->head_size));
+    double norm = sqrt(square_norm(run->gradients.memory, run->gradients.count) +
+                       square_norm(run->heads + run->head_size, run->head_size));
     struct adam_step s = {.rate = (float)(lr / (1 - pow(beta1, run->step + 1))),
                           .root_correction = (float)(1 / sqrt(1 - pow(beta2, run->step + 1))),
-                          .beta1 = (float)beta1, .beta2 = (float)beta2, .fresh1 = (float)(1 - beta1),
-                          .fresh2 = (float)(1 - beta2), .epsilon = 1e-8f,
+                          .beta1 = (float)beta1,
+                          .beta2 = (float)beta2,
+                          .fresh1 = (float)(1 - beta1),
+                          .fresh2 = (float)(1 - beta2),
+                          .epsilon = 1e-8f,
                           .gradient_scale = r->clip > 0 && norm > r->clip ? (float)(r->clip / norm) : 1};
     struct vit_tensor w, g, m, v;
 
@@ -438,8 +455,10 @@ struct part_array {
 static int part_arrays(struct run *run, struct part_array out[6])
 {
     const struct part_array all[] = {
-        {"weights", run->weights->memory, run->weights->count}, {"m", run->m.memory, run->m.count},
-        {"v", run->v.memory, run->v.count},                     {"heads", run->heads, run->head_size},
+        {"weights", run->weights->memory, run->weights->count},
+        {"m", run->m.memory, run->m.count},
+        {"v", run->v.memory, run->v.count},
+        {"heads", run->heads, run->head_size},
         {"heads_m", run->heads + 2 * run->head_size, run->head_size},
         {"heads_v", run->heads + 3 * run->head_size, run->head_size},
     };
@@ -495,8 +514,10 @@ char *pretrain_provenance(const struct pretrain_recipe *r, const char *recipe_pa
     char text[1024], *out = NULL;
 
     recipe_text(r, text);
-    return asprintf(&out, "sluice pretrain %s: %s only images drawn from formulas were seen", name ? name + 1 : recipe_path, text) < 0
-               ? NULL : out;
+    return asprintf(&out, "sluice pretrain %s: %s only images drawn from formulas were seen",
+                    name ? name + 1 : recipe_path, text) < 0
+               ? NULL
+               : out;
 }
 
 static int train(struct run *run, const char *part, double seconds, const struct host *host, double *loss, err *e)
@@ -504,7 +525,8 @@ static int train(struct run *run, const char *part, double seconds, const struct
     double saved = seconds_now();
 
     while (run->step < run->recipe->steps) {
-        struct progress p = {.phase = "train", .epochs = 1, .fraction = (double)run->step / run->recipe->steps, .loss = *loss};
+        struct progress p = {
+            .phase = "train", .epochs = 1, .fraction = (double)run->step / run->recipe->steps, .loss = *loss};
         bool go_on = host->go_on(host->context, &p);
 
         if (!go_on || seconds_now() - saved > seconds) {
@@ -523,8 +545,8 @@ static int train(struct run *run, const char *part, double seconds, const struct
     return 0;
 }
 
-int pretrain_run(const struct pretrain_recipe *r, int threads, const char *part, double seconds, const struct host *host,
-                 struct vit_weights *weights, double *loss, err *e)
+int pretrain_run(const struct pretrain_recipe *r, int threads, const char *part, double seconds,
+                 const struct host *host, struct vit_weights *weights, double *loss, err *e)
 {
     struct run *run = calloc(1, sizeof *run);
 

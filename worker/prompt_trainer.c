@@ -8,7 +8,8 @@
 
 static int allocate(struct prompt_trainer *t, size_t batch, err *e)
 {
-    size_t D = (size_t)t->material.width, C = (size_t)t->material.data->classes, side = (size_t)t->material.backbone->shape.side;
+    size_t D = (size_t)t->material.width, C = (size_t)t->material.data->classes,
+           side = (size_t)t->material.backbone->shape.side;
     size_t image = 3 * side * side;
     size_t scratch = t->contrastive_weight > 0 ? contrastive_scratch(t->class_means_count, (int)batch, (int)D) : 0;
 
@@ -26,7 +27,8 @@ static int allocate(struct prompt_trainer *t, size_t batch, err *e)
     return 0;
 }
 
-int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rate, double scalars_rate, double head_rate, err *e)
+int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rate, double scalars_rate,
+                          double head_rate, err *e)
 {
     const struct vit_shape *shape = &t->material.backbone->shape;
 
@@ -34,7 +36,8 @@ int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rat
         return e->code;
     t->head_shape = (struct classifier_shape){t->material.data->classes, t->material.width, shape->no_final_norm};
     parameters_add(&t->parameters, "prompt", t->prompting.prompt_size, prompt_rate);
-    parameters_add(&t->parameters, "scalars", t->prompting.scalars_size, t->prompting.prefix.gate == GATE_none ? 0 : scalars_rate);
+    parameters_add(&t->parameters, "scalars", t->prompting.scalars_size,
+                   t->prompting.prefix.gate == GATE_none ? 0 : scalars_rate);
     classifier_add(&t->parameters, &t->head_shape, head_rate);
     if (parameters_create(&t->parameters, e) || classifier_create(&t->head, &t->head_shape, batch, e) ||
         vit_batch_create(&t->batch, shape, VIT_PROMPT, batch, t->prompting.prefix.length, t->prompting.first_block,
@@ -83,14 +86,15 @@ static void unmix_gradient(struct prompt_trainer *t)
 
 static int load_batch(struct prompt_trainer *t, const uint32_t *order, int n, int epoch, err *e)
 {
-    struct augment augment = {t->data_seed, t->augment_purpose, (uint32_t)(t->run->job->task < 0 ? 0 : t->run->job->task),
-                              (uint32_t)epoch};
+    struct augment augment = {t->data_seed, t->augment_purpose,
+                              (uint32_t)(t->run->job->task < 0 ? 0 : t->run->job->task), (uint32_t)epoch};
 
     for (int i = 0; i < n; i++) {
         t->batch_positions[i] = t->positions[order[i]];
         t->labels[i] = material_label(&t->material, DATASET_TRAIN, t->batch_positions[i]);
     }
-    return material_images(&t->material, DATASET_TRAIN, t->batch_positions, n, t->augment ? &augment : NULL, t->images, e);
+    return material_images(&t->material, DATASET_TRAIN, t->batch_positions, n, t->augment ? &augment : NULL, t->images,
+                           e);
 }
 
 int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e)
@@ -106,16 +110,19 @@ int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, 
     *loss = cross_entropy(t->logits, t->labels, t->allowed, n, t->head_shape.classes, false, correct);
     classifier_backward(t->head, p, t->logits, t->dfeatures);
     if (t->contrastive_weight > 0)
-        *loss += t->contrastive_weight * contrastive(t->class_means, t->class_means_count, t->features, n, t->material.width,
-                                                     (float)t->temperature, (float)t->contrastive_weight, t->dfeatures, t->scratch);
+        *loss += t->contrastive_weight * contrastive(t->class_means, t->class_means_count, t->features, n,
+                                                     t->material.width, (float)t->temperature,
+                                                     (float)t->contrastive_weight, t->dfeatures, t->scratch);
     vit_backward(t->batch, t->material.backbone, t->dfeatures,
-                 &(struct vit_gradients){.prompt = parameters_gradient(p, "prompt"), .scalars = parameters_gradient(p, "scalars")});
+                 &(struct vit_gradients){.prompt = parameters_gradient(p, "prompt"),
+                                         .scalars = parameters_gradient(p, "scalars")});
     unmix_gradient(t);
     return 0;
 }
 
-int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n, int batch,
-                            const float *prompt, const float *scalars, float *features, double from, double to, err *e)
+int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n,
+                            int batch, const float *prompt, const float *scalars, float *features, double from,
+                            double to, err *e)
 {
     for (size_t i = 0; i < n; i += (size_t)batch) {
         int count = n - i < (size_t)batch ? (int)(n - i) : batch;
@@ -124,7 +131,8 @@ int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, co
             material_images(&t->material, part, positions + i, count, NULL, t->images, e))
             return e->code;
         prompting_set_one(&t->prompting, count, prompt, scalars);
-        vit_forward(t->batch, t->material.backbone, t->images, count, &t->prompting.prefix, features + i * (size_t)t->material.width);
+        vit_forward(t->batch, t->material.backbone, t->images, count, &t->prompting.prefix,
+                    features + i * (size_t)t->material.width);
     }
     return 0;
 }

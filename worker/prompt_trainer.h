@@ -11,21 +11,21 @@ struct prompt_trainer {
     struct stage_run *run;
     struct material material;
     struct class_sequence sequence;
-    uint8_t *allowed;               /* (C): the classes that compete */
-    size_t *positions;              /* the images trained on */
+    uint8_t *allowed;  /* (C): the classes that compete */
+    size_t *positions; /* the images trained on */
     size_t count;
     bool augment;
     enum rng_purpose augment_purpose;
     uint64_t data_seed;
     /* mixing with earlier prompts, and the contrastive regulariser; 0 for none */
-    double momentum;                /* m: the prompt in use is (1 - m) P + m mean */
-    const float *earlier_mean;      /* (prompt_size) mean of the earlier prompts */
+    double momentum;           /* m: the prompt in use is (1 - m) P + m mean */
+    const float *earlier_mean; /* (prompt_size) mean of the earlier prompts */
     double contrastive_weight, temperature;
-    const float *class_means;       /* (class_means_count, D) of the classes of earlier tasks */
+    const float *class_means; /* (class_means_count, D) of the classes of earlier tasks */
     int class_means_count;
     /* made by prompt_trainer_create() */
     struct prompting prompting;
-    struct parameters parameters;   /* "prompt", "scalars", then the head's groups */
+    struct parameters parameters; /* "prompt", "scalars", then the head's groups */
     struct classifier_shape head_shape;
     classifier *head;
     vit_batch *batch;
@@ -36,13 +36,15 @@ struct prompt_trainer {
 };
 
 /* rates: of prompts and of the head; scalars_rate 0 freezes the gate. */
-int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rate, double scalars_rate, double head_rate, err *e);
+int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rate, double scalars_rate,
+                          double head_rate, err *e);
 /* Releases everything, the caller's parts too. */
 void prompt_trainer_free(struct prompt_trainer *t);
 /* The step of a fit (fit.h). */
 int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e);
 /* Features (n, D) of images at positions under one prompt, test-time transform, batch by batch in the given order. */
-int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n, int batch,
-                            const float *prompt, const float *scalars, float *features, double from, double to, err *e);
+int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n,
+                            int batch, const float *prompt, const float *scalars, float *features, double from,
+                            double to, err *e);
 
 #endif

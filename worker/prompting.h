@@ -6,12 +6,12 @@
 #include "worker/stage_run.h"
 
 struct prompting {
-    struct prefix prefix;      /* its sources are those below */
-    bool official;             /* the layout of methods.md 2.5 */
-    const char *gate_train;    /* the option's text */
-    size_t prompt_size;        /* numbers in one task's prompt (layers, 2, L, D) */
-    size_t scalars_size;       /* numbers in one set of gate scalars (layers, 2, scopes) */
-    int first_block;           /* the lowest prompted block */
+    struct prefix prefix;          /* its sources are those below */
+    bool official;                 /* the layout of methods.md 2.5 */
+    const char *gate_train;        /* the option's text */
+    size_t prompt_size;            /* numbers in one task's prompt (layers, 2, L, D) */
+    size_t scalars_size;           /* numbers in one set of gate scalars (layers, 2, scopes) */
+    int first_block;               /* the lowest prompted block */
     struct prefix_source *sources; /* (max_batch), owned */
 };
 

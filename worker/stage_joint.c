@@ -14,8 +14,11 @@ static int evaluate_all(struct prompt_trainer *t, int batch, err *e)
     size_t *positions = malloc(all * sizeof *positions);
     float *features = malloc(all * D * sizeof *features);
     int32_t *labels = malloc(all * sizeof *labels);
-    struct test_features test = {.tasks = tasks, .width = (int)D, .first = calloc((size_t)tasks + 1, sizeof *test.first),
-                                 .features = features, .labels = labels};
+    struct test_features test = {.tasks = tasks,
+                                 .width = (int)D,
+                                 .first = calloc((size_t)tasks + 1, sizeof *test.first),
+                                 .features = features,
+                                 .labels = labels};
 
     if (!positions || !features || !labels || !test.first)
         err_set(e, ERR_NOMEM, "no memory for %zu test features", all);
@@ -31,8 +34,9 @@ static int evaluate_all(struct prompt_trainer *t, int batch, err *e)
         test.first[k + 1] = n;
         free(some);
     }
-    if (!e->code && !prompt_trainer_features(t, DATASET_TEST, positions, n, batch, parameters_value(&t->parameters, "prompt"),
-                                             parameters_value(&t->parameters, "scalars"), features, 0.9, 1, e))
+    if (!e->code &&
+        !prompt_trainer_features(t, DATASET_TEST, positions, n, batch, parameters_value(&t->parameters, "prompt"),
+                                 parameters_value(&t->parameters, "scalars"), features, 0.9, 1, e))
         evaluate(t->run, &test, &t->parameters, &t->head_shape, NULL, tasks - 1, "after", e);
     free(positions);
     free(features);
@@ -47,8 +51,10 @@ static int write_checkpoint(struct prompt_trainer *t, err *e)
 
     if (stage_create_checkpoint(t->run, &file, e))
         return e->code;
-    if (h5_write(file, "prompt", H5_F32, 1, &t->prompting.prompt_size, parameters_value(&t->parameters, "prompt"), false, e) ||
-        h5_write(file, "scalars", H5_F32, 1, &t->prompting.scalars_size, parameters_value(&t->parameters, "scalars"), false, e) ||
+    if (h5_write(file, "prompt", H5_F32, 1, &t->prompting.prompt_size, parameters_value(&t->parameters, "prompt"),
+                 false, e) ||
+        h5_write(file, "scalars", H5_F32, 1, &t->prompting.scalars_size, parameters_value(&t->parameters, "scalars"),
+                 false, e) ||
         head_write(file, &t->parameters, &t->head_shape, e)) {
         h5_close(file);
         return e->code;
@@ -60,14 +66,23 @@ static int work(struct stage_run *run, struct prompt_trainer *t, err *e)
 {
     struct option_reader *r = &run->options;
     int batch = (int)option_int(r, OPTION_TRAIN_BATCH), epochs = (int)option_int(r, OPTION_TRAIN_EPOCHS);
-    double rate = stage_rate(run, option_real(r, OPTION_TRAIN_LR), batch), factor = option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
+    double rate = stage_rate(run, option_real(r, OPTION_TRAIN_LR), batch),
+           factor = option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
     double a0 = option_real(r, OPTION_GATE_A0), a1 = option_real(r, OPTION_GATE_A1);
     uint64_t init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT);
     const char *gate_train = option_choice(r, OPTION_GATE_TRAIN);
-    struct fit f = {.parameters = &t->parameters, .schedule = stage_schedule(run, OPTION_TRAIN_SCHEDULE, epochs),
-                    .clip = option_real(r, OPTION_TRAIN_CLIP), .batch = batch, .purpose = RNG_JOINT_ORDER, .step = prompt_trainer_step,
-                    .context = t, .job = run->job, .host = run->host,
-                    .checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS), .from = 0, .to = 0.9};
+    struct fit f = {.parameters = &t->parameters,
+                    .schedule = stage_schedule(run, OPTION_TRAIN_SCHEDULE, epochs),
+                    .clip = option_real(r, OPTION_TRAIN_CLIP),
+                    .batch = batch,
+                    .purpose = RNG_JOINT_ORDER,
+                    .step = prompt_trainer_step,
+                    .context = t,
+                    .job = run->job,
+                    .host = run->host,
+                    .checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS),
+                    .from = 0,
+                    .to = 0.9};
 
     t->run = run;
     t->augment = option_bool(r, OPTION_DATASET_AUGMENT);

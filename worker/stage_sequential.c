@@ -49,8 +49,11 @@ static int evaluate_all(struct sequential_stage *s, err *e)
     size_t D = (size_t)s->features->width, n = 0;
     float *features = malloc(set->count * D * sizeof *features);
     int32_t *labels = malloc(set->count * sizeof *labels);
-    struct test_features test = {.tasks = task + 1, .width = (int)D, .first = calloc((size_t)task + 2, sizeof *test.first),
-                                 .features = features, .labels = labels};
+    struct test_features test = {.tasks = task + 1,
+                                 .width = (int)D,
+                                 .first = calloc((size_t)task + 2, sizeof *test.first),
+                                 .features = features,
+                                 .labels = labels};
     uint8_t *allowed = evaluate_allowed(s->run, &s->sequence, task, e);
 
     if (!features || !labels || !test.first)
@@ -93,17 +96,30 @@ static int start_from(struct sequential_stage *s, uint64_t seed, err *e)
 static int work(struct sequential_stage *s, err *e)
 {
     struct option_reader *r = &s->run->options;
-    int task = s->run->job->task, batch = (int)option_int(r, OPTION_TRAIN_BATCH), epochs = (int)option_int(r, OPTION_TRAIN_EPOCHS);
-    double rate = stage_rate(s->run, option_real(r, OPTION_TRAIN_LR), batch) * option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
+    int task = s->run->job->task, batch = (int)option_int(r, OPTION_TRAIN_BATCH),
+        epochs = (int)option_int(r, OPTION_TRAIN_EPOCHS);
+    double rate =
+        stage_rate(s->run, option_real(r, OPTION_TRAIN_LR), batch) * option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
     uint64_t init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT);
     const char *norm = option_choice(r, OPTION_FEATURE_NORM);
-    struct fit f = {.parameters = &s->parameters, .schedule = stage_schedule(s->run, OPTION_TRAIN_SCHEDULE, epochs),
-                    .clip = option_real(r, OPTION_TRAIN_CLIP), .batch = batch, .order_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA),
-                    .purpose = RNG_SEQUENTIAL_ORDER, .task = (uint32_t)task, .step = step, .context = s, .job = s->run->job,
-                    .host = s->run->host, .checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS), .from = 0, .to = 1};
+    struct fit f = {.parameters = &s->parameters,
+                    .schedule = stage_schedule(s->run, OPTION_TRAIN_SCHEDULE, epochs),
+                    .clip = option_real(r, OPTION_TRAIN_CLIP),
+                    .batch = batch,
+                    .order_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA),
+                    .purpose = RNG_SEQUENTIAL_ORDER,
+                    .task = (uint32_t)task,
+                    .step = step,
+                    .context = s,
+                    .job = s->run->job,
+                    .host = s->run->host,
+                    .checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS),
+                    .from = 0,
+                    .to = 1};
     h5 *file;
 
-    if (e->code || features_open(s->run, &s->features, e) || stage_sequence(s->run, s->features->classes, &s->sequence, e) ||
+    if (e->code || features_open(s->run, &s->features, e) ||
+        stage_sequence(s->run, s->features->classes, &s->sequence, e) ||
         features_of_tasks(&s->features->part[DATASET_TRAIN], &s->sequence, task, task, &s->positions, &s->count, e))
         return e->code;
     s->shape = (struct classifier_shape){s->features->classes, s->features->width, !strcmp(norm, "fc_norm")};
@@ -115,8 +131,9 @@ static int work(struct sequential_stage *s, err *e)
         return err_set(e, ERR_NOMEM, "no memory for a batch of %d", batch);
     s->logits = s->batch + (size_t)batch * (size_t)s->features->width;
     f.images = s->count;
-    if (parameters_create(&s->parameters, e) || classifier_create(&s->head, &s->shape, batch, e) || start_from(s, init_seed, e) ||
-        fit_run(&f, e) || evaluate_all(s, e) || stage_create_checkpoint(s->run, &file, e))
+    if (parameters_create(&s->parameters, e) || classifier_create(&s->head, &s->shape, batch, e) ||
+        start_from(s, init_seed, e) || fit_run(&f, e) || evaluate_all(s, e) ||
+        stage_create_checkpoint(s->run, &file, e))
         return e->code;
     s->run->out->trainable_parameters = task == 0 ? (int64_t)s->parameters.count : 0;
     if (head_write(file, &s->parameters, &s->shape, e)) {

@@ -12,12 +12,12 @@ struct tap_stage {
     struct stage_run *run;
     struct class_sequence sequence;
     struct test_features test;
-    float *features;               /* of test, owned */
-    int32_t *labels, *inferred;    /* of test, owned */
+    float *features;            /* of test, owned */
+    int32_t *labels, *inferred; /* of test, owned */
     struct parameters parameters;
     struct classifier_shape shape;
     classifier *head;
-    float *logits;                 /* (samples, C) */
+    float *logits; /* (samples, C) */
     uint8_t *seen;
     struct class_statistics *statistics; /* of the classes seen, in the order of the tasks */
 };
@@ -47,7 +47,8 @@ static int read_test(struct tap_stage *s, int *classes, err *e)
             if (!s->labels || !s->inferred)
                 err_set(e, ERR_NOMEM, "no memory for %zu test images", n);
             else if (!h5_read(file, "labels", H5_I32, 1, &n, s->labels, e) &&
-                     !h5_read(file, "inferred", H5_I32, 1, &n, s->inferred, e) && (first[0] != 0 || first[tasks] != (int64_t)n))
+                     !h5_read(file, "inferred", H5_I32, 1, &n, s->inferred, e) &&
+                     (first[0] != 0 || first[tasks] != (int64_t)n))
                 err_set(e, ERR_DAMAGED, "the tasks of the infer checkpoint do not cover its %zu images", n);
         }
         h5_close(file);
@@ -76,7 +77,8 @@ static int read_task(struct tap_stage *s, int task, err *e)
 {
     int first = s->sequence.first[task], classes = s->sequence.first[task + 1] - first;
     size_t D = (size_t)s->shape.width, n = (size_t)classes;
-    float *weight = parameters_value(&s->parameters, "head.weight"), *bias = parameters_value(&s->parameters, "head.bias");
+    float *weight = parameters_value(&s->parameters, "head.weight"),
+          *bias = parameters_value(&s->parameters, "head.bias");
     float *rows = malloc(n * (D + 1) * sizeof *rows);
     h5 *file;
 
@@ -120,7 +122,8 @@ static int gather_head(struct tap_stage *s, uint64_t seed, err *e)
     return e->code;
 }
 
-static int align_step(void *context, const float *features, const int32_t *labels, int n, double *loss, int *correct, err *e)
+static int align_step(void *context, const float *features, const int32_t *labels, int n, double *loss, int *correct,
+                      err *e)
 {
     struct tap_stage *s = context;
 
@@ -148,7 +151,8 @@ static int work(struct tap_stage *s, err *e)
     int task = s->run->job->task, classes = 0, epochs = (int)option_int(r, OPTION_TAP_EPOCHS);
     int samples = (int)option_int(r, OPTION_TAP_SAMPLES), batch = (int)option_int(r, OPTION_TRAIN_BATCH);
     double rate = option_real(r, OPTION_TAP_LR);
-    uint64_t init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT), data_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA);
+    uint64_t init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT),
+             data_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA);
     bool fc_norm = !strcmp(option_choice(r, OPTION_FEATURE_NORM), "fc_norm");
     h5 *file;
 
@@ -162,14 +166,28 @@ static int work(struct tap_stage *s, err *e)
     s->statistics = calloc((size_t)classes, sizeof *s->statistics);
     if (!s->seen || !s->logits || !s->statistics)
         return err_set(e, ERR_NOMEM, "no memory for an alignment with %d samples", samples);
-    if (parameters_create(&s->parameters, e) || classifier_create(&s->head, &s->shape, samples, e) || gather_head(s, init_seed, e))
+    if (parameters_create(&s->parameters, e) || classifier_create(&s->head, &s->shape, samples, e) ||
+        gather_head(s, init_seed, e))
         return e->code;
     if (task > 0 && epochs > 0) {
-        struct align a = {.parameters = &s->parameters, .epochs = epochs, .samples = samples, .minibatches = s->sequence.first[task],
-                          .classes_seen = s->sequence.first[task + 1], .class_ids = s->sequence.ids, .statistics = s->statistics,
-                          .width = s->test.width, .seed = data_seed, .draw = RNG_TAP_ALIGN, .order = RNG_TAP_ALIGN_ORDER,
-                          .task = (uint32_t)task, .step = align_step, .context = s, .job = s->run->job, .host = s->run->host,
-                          .from = 0, .to = 1};
+        struct align a = {.parameters = &s->parameters,
+                          .epochs = epochs,
+                          .samples = samples,
+                          .minibatches = s->sequence.first[task],
+                          .classes_seen = s->sequence.first[task + 1],
+                          .class_ids = s->sequence.ids,
+                          .statistics = s->statistics,
+                          .width = s->test.width,
+                          .seed = data_seed,
+                          .draw = RNG_TAP_ALIGN,
+                          .order = RNG_TAP_ALIGN_ORDER,
+                          .task = (uint32_t)task,
+                          .step = align_step,
+                          .context = s,
+                          .job = s->run->job,
+                          .host = s->run->host,
+                          .from = 0,
+                          .to = 1};
 
         if (evaluate_now(s, "before", e) || align_run(&a, e))
             return e->code;

@@ -30,7 +30,7 @@ struct tii_stage {
     const struct features *features;
     struct tii_model model;
     uint8_t *allowed;
-    size_t *positions; /* of the task's training images */
+    size_t *positions;       /* of the task's training images */
     size_t *batch_positions; /* (batch) */
     size_t count;
     float *z, *logits; /* (batch, D), (batch, C) */
@@ -108,16 +108,28 @@ static int open_images(struct tii_stage *s, err *e)
     s->images = malloc((size_t)s->o.batch * 3 * side * side * sizeof *s->images);
     if (!s->images)
         return err_set(e, ERR_NOMEM, "no memory for %d images", s->o.batch);
-    return vit_batch_create(&s->images_batch, &s->material.backbone->shape, VIT_INFER, s->o.batch, 0, 0, s->material.threads, e);
+    return vit_batch_create(&s->images_batch, &s->material.backbone->shape, VIT_INFER, s->o.batch, 0, 0,
+                            s->material.threads, e);
 }
 
 static int train(struct tii_stage *s, err *e)
 {
     int task = s->run->job->task;
-    struct fit f = {.parameters = &s->model.parameters, .schedule = s->o.schedule, .clip = s->o.clip, .batch = s->o.batch,
-                    .images = s->count, .order_seed = s->o.data_seed, .purpose = RNG_TII_ORDER, .task = (uint32_t)task,
-                    .step = train_step, .context = s, .job = s->run->job, .host = s->run->host,
-                    .checkpoint_seconds = s->o.checkpoint_seconds, .from = 0, .to = 0.8};
+    struct fit f = {.parameters = &s->model.parameters,
+                    .schedule = s->o.schedule,
+                    .clip = s->o.clip,
+                    .batch = s->o.batch,
+                    .images = s->count,
+                    .order_seed = s->o.data_seed,
+                    .purpose = RNG_TII_ORDER,
+                    .task = (uint32_t)task,
+                    .step = train_step,
+                    .context = s,
+                    .job = s->run->job,
+                    .host = s->run->host,
+                    .checkpoint_seconds = s->o.checkpoint_seconds,
+                    .from = 0,
+                    .to = 0.8};
 
     tii_set_rate(&s->model, s->o.rate);
     return fit_run(&f, e);
@@ -133,11 +145,24 @@ static int align(struct tii_stage *s, err *e)
     free(s->allowed);
     s->allowed = stage_allowed(&s->sequence, 0, task, e);
     if (s->allowed && !features_statistics(s->run, s->features, &s->sequence, task, 0.8, &statistics, &seen, e)) {
-        struct align a = {.parameters = &s->model.parameters, .epochs = s->o.align_epochs, .samples = s->o.batch,
-                          .minibatches = s->sequence.first[task], .classes_seen = seen, .class_ids = s->sequence.ids,
-                          .statistics = statistics, .width = s->features->width, .seed = s->o.data_seed, .draw = RNG_TII_ALIGN,
-                          .order = RNG_TII_ALIGN_ORDER, .task = (uint32_t)task, .step = align_step, .context = s,
-                          .job = s->run->job, .host = s->run->host, .from = 0.8, .to = 1};
+        struct align a = {.parameters = &s->model.parameters,
+                          .epochs = s->o.align_epochs,
+                          .samples = s->o.batch,
+                          .minibatches = s->sequence.first[task],
+                          .classes_seen = seen,
+                          .class_ids = s->sequence.ids,
+                          .statistics = statistics,
+                          .width = s->features->width,
+                          .seed = s->o.data_seed,
+                          .draw = RNG_TII_ALIGN,
+                          .order = RNG_TII_ALIGN_ORDER,
+                          .task = (uint32_t)task,
+                          .step = align_step,
+                          .context = s,
+                          .job = s->run->job,
+                          .host = s->run->host,
+                          .from = 0.8,
+                          .to = 1};
 
         tii_set_rate(&s->model, s->o.align_rate);
         align_run(&a, e);

@@ -106,7 +106,8 @@ static int read_history(struct wtp_stage *s, err *e)
 /* Does the gate learn in this task? */
 static bool gate_learns(const char *gate_train, int task)
 {
-    return !strcmp(gate_train, "every_task") || !strcmp(gate_train, "per_task") || (!strcmp(gate_train, "first_task") && task == 0);
+    return !strcmp(gate_train, "every_task") || !strcmp(gate_train, "per_task") ||
+           (!strcmp(gate_train, "first_task") && task == 0);
 }
 
 static int initial_values(struct wtp_stage *s, err *e)
@@ -157,8 +158,9 @@ static int measure(struct wtp_stage *s, err *e)
     if (!all || !s->statistics)
         err_set(e, ERR_NOMEM, "no memory for the features of %zu images", t->count);
     else
-        prompt_trainer_features(t, DATASET_TRAIN, t->positions, t->count, s->batch, parameters_value(&t->parameters, "prompt"),
-                                parameters_value(&t->parameters, "scalars"), all, 0.9, 1, e);
+        prompt_trainer_features(t, DATASET_TRAIN, t->positions, t->count, s->batch,
+                                parameters_value(&t->parameters, "prompt"), parameters_value(&t->parameters, "scalars"),
+                                all, 0.9, 1, e);
     for (int c = 0; c < s->classes && !e->code; c++) {
         size_t n = 0;
 
@@ -179,7 +181,8 @@ static int write_checkpoint(struct wtp_stage *s, h5 *file, err *e)
     struct prompt_trainer *t = &s->trainer;
     size_t D = (size_t)t->material.width, n = (size_t)s->classes;
     const int *ids = t->sequence.ids + t->sequence.first[s->run->job->task];
-    const float *weight = parameters_value(&t->parameters, "head.weight"), *bias = parameters_value(&t->parameters, "head.bias");
+    const float *weight = parameters_value(&t->parameters, "head.weight"),
+                *bias = parameters_value(&t->parameters, "head.bias");
     float *rows = malloc(n * (D + 1) * sizeof *rows);
 
     if (!rows)
@@ -188,8 +191,10 @@ static int write_checkpoint(struct wtp_stage *s, h5 *file, err *e)
         memcpy(rows + c * D, weight + (size_t)ids[c] * D, D * sizeof *rows);
         rows[n * D + c] = bias[ids[c]];
     }
-    if (!h5_write(file, "prompt", H5_F32, 1, &t->prompting.prompt_size, parameters_value(&t->parameters, "prompt"), false, e) &&
-        !h5_write(file, "scalars", H5_F32, 1, &t->prompting.scalars_size, parameters_value(&t->parameters, "scalars"), false, e) &&
+    if (!h5_write(file, "prompt", H5_F32, 1, &t->prompting.prompt_size, parameters_value(&t->parameters, "prompt"),
+                  false, e) &&
+        !h5_write(file, "scalars", H5_F32, 1, &t->prompting.scalars_size, parameters_value(&t->parameters, "scalars"),
+                  false, e) &&
         !h5_write(file, "rows.weight", H5_F32, 2, (size_t[]){n, D}, rows, false, e) &&
         !h5_write(file, "rows.bias", H5_F32, 1, &n, rows + n * D, false, e) && t->head_shape.fc_norm &&
         !h5_write(file, "fc_norm.weight", H5_F32, 1, &D, parameters_value(&t->parameters, "fc_norm.weight"), false, e))
@@ -203,14 +208,26 @@ static int work(struct wtp_stage *s, err *e)
     struct prompt_trainer *t = &s->trainer;
     int task = s->run->job->task;
     const char *gate_train = option_choice(&s->run->options, OPTION_GATE_TRAIN);
-    struct fit f = {.parameters = &t->parameters, .schedule = s->schedule, .clip = s->clip, .batch = s->batch,
-                    .order_seed = t->data_seed, .purpose = RNG_WTP_ORDER, .task = (uint32_t)task, .step = prompt_trainer_step,
-                    .context = t, .job = s->run->job, .host = s->run->host, .checkpoint_seconds = s->checkpoint_seconds,
-                    .from = 0, .to = 0.9};
+    struct fit f = {.parameters = &t->parameters,
+                    .schedule = s->schedule,
+                    .clip = s->clip,
+                    .batch = s->batch,
+                    .order_seed = t->data_seed,
+                    .purpose = RNG_WTP_ORDER,
+                    .task = (uint32_t)task,
+                    .step = prompt_trainer_step,
+                    .context = t,
+                    .job = s->run->job,
+                    .host = s->run->host,
+                    .checkpoint_seconds = s->checkpoint_seconds,
+                    .from = 0,
+                    .to = 0.9};
     h5 *file;
 
-    if (material_open(&s->run->options, &t->material, e) || stage_sequence(s->run, t->material.data->classes, &t->sequence, e) ||
-        material_of_task(&t->material, DATASET_TRAIN, &t->sequence, task, &t->positions, &t->count, e) || read_history(s, e) ||
+    if (material_open(&s->run->options, &t->material, e) ||
+        stage_sequence(s->run, t->material.data->classes, &t->sequence, e) ||
+        material_of_task(&t->material, DATASET_TRAIN, &t->sequence, task, &t->positions, &t->count, e) ||
+        read_history(s, e) ||
         prompt_trainer_create(t, s->batch, s->rate, gate_learns(gate_train, task) ? s->rate : 0, s->head_rate, e) ||
         initial_values(s, e))
         return e->code;
@@ -220,8 +237,9 @@ static int work(struct wtp_stage *s, err *e)
     if (!t->allowed || fit_run(&f, e))
         return e->code;
     fold(t);
-    s->run->out->trainable_parameters = (int64_t)t->prompting.prompt_size + (int64_t)s->classes * (t->material.width + 1) +
-                                        (parameters_group(&t->parameters, "scalars")->base_rate > 0 ? (int64_t)t->prompting.scalars_size : 0);
+    s->run->out->trainable_parameters =
+        (int64_t)t->prompting.prompt_size + (int64_t)s->classes * (t->material.width + 1) +
+        (parameters_group(&t->parameters, "scalars")->base_rate > 0 ? (int64_t)t->prompting.scalars_size : 0);
     if (measure(s, e) || stage_create_checkpoint(s->run, &file, e))
         return e->code;
     if (write_checkpoint(s, file, e)) {

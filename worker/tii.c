@@ -6,7 +6,8 @@
 
 int tii_create(struct tii_model *m, struct stage_run *run, int classes, int width, int max_batch, err *e)
 {
-    const char *structure = option_choice(&run->options, OPTION_TII_MLP), *norm = option_choice(&run->options, OPTION_FEATURE_NORM);
+    const char *structure = option_choice(&run->options, OPTION_TII_MLP),
+               *norm = option_choice(&run->options, OPTION_FEATURE_NORM);
     bool fc_norm = norm && !strcmp(norm, "fc_norm");
 
     memset(m, 0, sizeof *m);
@@ -55,7 +56,8 @@ void tii_forward(struct tii_model *m, const float *z, int n, float *logits)
 void tii_backward(struct tii_model *m, const float *dlogits)
 {
     classifier_backward(m->head, &m->parameters, dlogits, m->dhidden);
-    mlp_backward(m->mlp, parameters_value(&m->parameters, "mlp"), m->dhidden, parameters_gradient(&m->parameters, "mlp"));
+    mlp_backward(m->mlp, parameters_value(&m->parameters, "mlp"), m->dhidden,
+                 parameters_gradient(&m->parameters, "mlp"));
 }
 
 int tii_write(struct tii_model *m, h5 *file, err *e)

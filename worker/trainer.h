@@ -8,8 +8,8 @@
 #include "worker/host.h"
 
 struct stage_outcome {
-    struct digest checkpoint;      /* digest of the checkpoint's content */
-    int64_t trainable_parameters;  /* what this stage trains */
+    struct digest checkpoint;     /* digest of the checkpoint's content */
+    int64_t trainable_parameters; /* what this stage trains */
     double seconds;
 };
 

@@ -13,13 +13,13 @@
 #include "io/err.h"
 
 /* X(name, largest payload in bytes, meaning) */
-#define FRAMES(X)                                                                                                      \
-    X(JOB, 64 << 20, "to the child: run this stage; text of sweeps/stage.h")                                           \
-    X(STOP, 0, "to the child: save a part checkpoint and end the stage soon")                                          \
-    X(PROGRESS, 4096, "to the supervisor: JSON of struct progress")                                                    \
-    X(ACCURACY, 65536, "to the supervisor: JSON of a struct accuracy_row")                                             \
-    X(TRAINING, 65536, "to the supervisor: JSON of a struct training_row")                                             \
-    X(DONE, 4096, "to the supervisor: JSON of a struct stage_outcome; the stage is finished")                          \
+#define FRAMES(X)                                                                             \
+    X(JOB, 64 << 20, "to the child: run this stage; text of sweeps/stage.h")                  \
+    X(STOP, 0, "to the child: save a part checkpoint and end the stage soon")                 \
+    X(PROGRESS, 4096, "to the supervisor: JSON of struct progress")                           \
+    X(ACCURACY, 65536, "to the supervisor: JSON of a struct accuracy_row")                    \
+    X(TRAINING, 65536, "to the supervisor: JSON of a struct training_row")                    \
+    X(DONE, 4096, "to the supervisor: JSON of a struct stage_outcome; the stage is finished") \
     X(FAILED, 16384, "to the supervisor: JSON {code, text} of an err; the stage has failed")
 
 enum frame_type {

@@ -12,16 +12,16 @@
 
 #include "worker/child.h"
 
-#define FAKE_HABITS(X)                                                                                                 \
-    X(CRASH, 9001, "raises SIGSEGV")                                                                                   \
-    X(EXIT, 9002, "leaves with status 3")                                                                              \
-    X(HANG, 9003, "sleeps for ever")                                                                                   \
-    X(EAT, 9004, "takes memory for ever")                                                                              \
-    X(NOT_A_NUMBER, 9005, "ERR_DIVERGED")                                                                              \
-    X(NONSENSE, 9006, "writes garbage to the supervisor")                                                              \
-    X(SLOW, 9007, "works for an hour, and stops when told")                                                            \
-    X(DEAF, 9008, "works for an hour, and does not stop when told")                                                    \
-    X(LIAR, 9009, "says that it is done, without a digest")                                                            \
+#define FAKE_HABITS(X)                                              \
+    X(CRASH, 9001, "raises SIGSEGV")                                \
+    X(EXIT, 9002, "leaves with status 3")                           \
+    X(HANG, 9003, "sleeps for ever")                                \
+    X(EAT, 9004, "takes memory for ever")                           \
+    X(NOT_A_NUMBER, 9005, "ERR_DIVERGED")                           \
+    X(NONSENSE, 9006, "writes garbage to the supervisor")           \
+    X(SLOW, 9007, "works for an hour, and stops when told")         \
+    X(DEAF, 9008, "works for an hour, and does not stop when told") \
+    X(LIAR, 9009, "says that it is done, without a digest")         \
     X(FLAKY, 9010, "crashes on every first attempt, then is well")
 
 enum fake_habit {
