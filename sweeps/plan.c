@@ -104,6 +104,7 @@ struct planner {
     const struct sources *sources;
     err *e;
     struct projection projections[STAGE_KIND_COUNT];
+    unsigned closures[2][STAGE_KIND_COUNT]; /* by fc_norm: the kinds whose options a chain depends on, as bits */
 
     struct named_dataset *datasets;
     struct named_backbone *backbones;
@@ -122,7 +123,7 @@ struct planner {
         int recalled; /* the last stage of the chain in stage_of */
     } chains[STAGE_KIND_COUNT];
 
-    int kind_capacity, task_capacity, key_capacity, cost_capacity, example_capacity, start_capacity;
+    int kind_capacity, task_capacity, key_capacity, cost_capacity, example_capacity, shared_capacity, start_capacity;
     int needs_count, needs_capacity, trials_capacity;
     struct digest_index stage_index;
 
@@ -357,9 +358,9 @@ static const struct digest *project(struct planner *p, enum stage_kind kind)
 
 /* ---- stages ---- */
 
-static bool need_applies(const struct planner *p, const struct need *need, enum stage_kind kind)
+static bool need_applies(const struct need *need, enum stage_kind kind, bool fc_norm)
 {
-    return need->kind == kind && (!need->fc_norm_only || p->fc_norm);
+    return need->kind == kind && (!need->fc_norm_only || fc_norm);
 }
 
 /* The direct needs of stage `kind` of task t, as stage numbers. */
@@ -370,7 +371,7 @@ static int direct_needs(const struct planner *p, enum stage_kind kind, int t, in
     for (int i = 0; i < stage_needs_count; i++) {
         const struct need *need = &stage_needs[i];
         int task = need->tasks == NEED_WHOLE ? 0 : need->tasks == NEED_SAME || need->tasks == NEED_UP_TO ? t : t - 1;
-        if (need_applies(p, need, kind) && task >= 0)
+        if (need_applies(need, kind, p->fc_norm) && task >= 0)
             needs[n++] = p->stage_of[need->of][task];
     }
     return n;
@@ -403,6 +404,7 @@ static int reserve_stage(struct planner *p)
            reserve(&plan->key, n, &p->key_capacity, sizeof *plan->key, p->e) ||
            reserve(&plan->cost, n, &p->cost_capacity, sizeof *plan->cost, p->e) ||
            reserve(&plan->example, n, &p->example_capacity, sizeof *plan->example, p->e) ||
+           reserve(&plan->shared_by, n, &p->shared_capacity, sizeof *plan->shared_by, p->e) ||
            reserve(&plan->needs_start, n + 1, &p->start_capacity, sizeof *plan->needs_start, p->e) ||
            reserve(&plan->needs, p->needs_count + MAX_NEEDS, &p->needs_capacity, sizeof *plan->needs, p->e) ||
            index_reserve(&p->stage_index, plan->key, p->e);
@@ -422,6 +424,7 @@ static void append_stage(struct planner *p, enum stage_kind kind, int t, const s
     plan->key[n] = *key;
     plan->cost[n] = cost.flop;
     plan->example[n] = plan->trials_count;
+    plan->shared_by[n] = 0;
     memcpy(plan->needs + p->needs_count, needs, (size_t)needs_count * sizeof *needs);
     plan->needs_start[n] = p->needs_count;
     p->needs_count += needs_count;
@@ -452,14 +455,14 @@ static int make_stage(struct planner *p, enum stage_kind kind, int t)
 /* ---- chains: all stages of one kind ---- */
 
 /* The kinds whose options a chain depends on: its own and those of all its needs. */
-static unsigned closure(const struct planner *p, enum stage_kind kind)
+static unsigned closure(enum stage_kind kind, bool fc_norm)
 {
     unsigned set = 1u << kind, before;
 
     do {
         before = set;
         for (int i = 0; i < stage_needs_count; i++)
-            if (set >> stage_needs[i].kind & 1 && need_applies(p, &stage_needs[i], stage_needs[i].kind))
+            if (set >> stage_needs[i].kind & 1 && need_applies(&stage_needs[i], stage_needs[i].kind, fc_norm))
                 set |= 1u << stage_needs[i].of;
     } while (set != before);
     return set;
@@ -467,7 +470,7 @@ static unsigned closure(const struct planner *p, enum stage_kind kind)
 
 static struct digest chain_key(struct planner *p, enum stage_kind kind)
 {
-    unsigned set = closure(p, kind);
+    unsigned set = p->closures[p->fc_norm][kind];
     struct digester d;
 
     digester_start(&d);
@@ -543,6 +546,12 @@ static int make_chains(struct planner *p, const bool *missing, const struct dige
 
 /* ---- trials ---- */
 
+/* The last stage of a chain of the trial at hand. */
+static int last_stage(const struct planner *p, enum stage_kind kind)
+{
+    return p->stage_of[kind][stage_kind_has_tasks(kind) ? p->order->tasks - 1 : 0];
+}
+
 /* The last stage of the trial at hand; -1 on failure. */
 static int make_trial_stages(struct planner *p)
 {
@@ -565,7 +574,7 @@ static int make_trial_stages(struct planner *p)
     }
     if (make_chains(p, missing, keys))
         return -1;
-    return p->stage_of[m->kinds[last]][stage_kind_has_tasks(m->kinds[last]) ? p->order->tasks - 1 : 0];
+    return last_stage(p, m->kinds[last]);
 }
 
 static int look_up(struct planner *p)
@@ -600,52 +609,22 @@ static int add_point(struct planner *p, int64_t point)
     if (reserve(&plan->trials, plan->trials_count, &p->trials_capacity, sizeof *plan->trials, p->e))
         return p->e->code;
     plan->trials[plan->trials_count++] = (struct plan_trial){point, stage};
+    for (int i = 0; i < p->method->kinds_count; i++)
+        plan->shared_by[last_stage(p, p->method->kinds[i])]++;
     return 0;
 }
 
 /* ---- what follows from the stages ---- */
 
-/* Visit the stages of a trial once each, in no order; `stamp` (stages) marks who has been seen by which trial. */
-static int visit_stages(const struct plan *plan, int trial, int *stamp, int *stack)
+/* add_point() has counted every trial at the last stage of each of its chains; the stages before it are used by as many. */
+static void spread_sharing(struct plan *plan)
 {
-    int n = 0, depth = 1;
-
-    stack[0] = plan->trials[trial].stage;
-    stamp[stack[0]] = trial + 1;
-    /* stack[0..n) are done, stack[n..depth) are to be done: a queue that ends as the list of all */
-    while (n < depth) {
-        int stage = stack[n++];
-        for (int i = plan->needs_start[stage]; i < plan->needs_start[stage + 1]; i++) {
-            int need = plan->needs[i];
-            if (stamp[need] != trial + 1) {
-                stamp[need] = trial + 1;
-                stack[depth++] = need;
-            }
-        }
+    for (int i = plan->stages_count - 1; i >= 0; i--) {
+        int before = predecessor(plan, i);
+        if (before >= 0)
+            plan->shared_by[before] += plan->shared_by[i];
+        plan->work_alone += plan->cost[i] * plan->shared_by[i];
     }
-    return depth;
-}
-
-static int count_sharing(struct plan *plan, err *e)
-{
-    enum { LARGEST_TRIAL = 1 + 5 * SEQUENCE_MAX_TASKS };
-    int *stamp = calloc((size_t)plan->stages_count, sizeof *stamp), *stack = malloc(LARGEST_TRIAL * sizeof *stack);
-
-    plan->shared_by = calloc((size_t)plan->stages_count, sizeof *plan->shared_by);
-    if (!stamp || !stack || !plan->shared_by) {
-        err_errno(e, "plan");
-    } else {
-        for (int trial = 0; trial < plan->trials_count; trial++) {
-            int n = visit_stages(plan, trial, stamp, stack);
-            for (int i = 0; i < n; i++)
-                plan->shared_by[stack[i]]++;
-        }
-        for (int i = 0; i < plan->stages_count; i++)
-            plan->work_alone += plan->cost[i] * plan->shared_by[i];
-    }
-    free(stamp);
-    free(stack);
-    return e->code;
 }
 
 static int find_critical(struct plan *plan, err *e)
@@ -688,11 +667,14 @@ static void find_varied(struct plan *plan)
     find_candidates(plan->sweep, candidate);
     candidate[OPTION_GATE_ACTIVATION] |= candidate[OPTION_METHOD]; /* which a method may fix */
     plan_trial_config(plan, 0, &first);
-    for (int trial = 1; trial < plan->trials_count; trial++) {
+    for (int trial = 1, open = 1; trial < plan->trials_count && open; trial++) {
         plan_trial_config(plan, trial, &other);
-        for (int id = 0; id < OPTION_COUNT; id++)
+        open = 0; /* candidates that have not varied so far */
+        for (int id = 0; id < OPTION_COUNT; id++) {
             if (candidate[id] && !varied[id])
                 varied[id] = !option_equal(id, first.value[id], other.value[id]);
+            open += candidate[id] && !varied[id];
+        }
     }
     for (int id = 0; id < OPTION_COUNT; id++)
         if (varied[id] && id != OPTION_SEED)
@@ -728,6 +710,8 @@ static int start_planner(struct planner *p)
     start_projections(p);
     for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
         p->chains[kind].recalled = -1;
+        p->closures[false][kind] = closure(kind, false);
+        p->closures[true][kind] = closure(kind, true);
         p->stage_of[kind] = calloc(SEQUENCE_MAX_TASKS, sizeof *p->stage_of[kind]);
         if (!p->stage_of[kind])
             return err_errno(p->e, "plan");
@@ -752,8 +736,9 @@ int plan_make(const struct sweep *sweep, const struct sources *sources, struct p
     free(p);
     if (!e->code && !out->trials_count)
         err_set(e, ERR_CONFIG, "nothing to run: all %lld trials are excluded", (long long)out->points);
-    if (e->code || count_sharing(out, e) || find_critical(out, e))
+    if (e->code || find_critical(out, e))
         return e->code;
+    spread_sharing(out);
     find_varied(out);
     return 0;
 }
