@@ -2,7 +2,8 @@
 #ifndef SWEEPS_COMMANDS_H
 #define SWEEPS_COMMANDS_H
 
-#define SWEEPS_COMMANDS(C) C("options", command_options, "explains every option of a trial and every setting of a sweep")
+#define SWEEPS_COMMANDS(C) \
+    C("options", command_options, "explains every option of a trial and every setting of a sweep")
 
 #define C(name, function, summary) int function(int argc, char **argv);
 SWEEPS_COMMANDS(C)
