@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BATCH = 64 }; /* of features_compute() */
+
 static struct {
     bool open;
     struct digest key;
@@ -11,6 +13,31 @@ static struct {
 } kept;
 
 static const char *const part_names[DATASET_PARTS] = {"train", "test"};
+
+int features_compute(struct stage_run *run, const struct material *m, enum dataset_part part, float *features,
+                     double from, double to, err *e)
+{
+    size_t D = (size_t)m->width, side = (size_t)m->backbone->shape.side, all = m->taken[part], positions[BATCH];
+    float *images = malloc(BATCH * 3 * side * side * sizeof *images);
+    vit_batch *batch = NULL;
+
+    if (!images)
+        err_set(e, ERR_NOMEM, "no memory for %d images", BATCH);
+    else
+        vit_batch_create(&batch, &m->backbone->shape, VIT_INFER, BATCH, 0, 0, m->threads, e);
+    for (size_t i = 0; i < all && !e->code; i += BATCH) {
+        int n = all - i < BATCH ? (int)(all - i) : BATCH;
+
+        for (int j = 0; j < n; j++)
+            positions[j] = i + (size_t)j;
+        if (!stage_progress(run, "features", from + (to - from) * (double)i / (double)all, e) &&
+            !material_images(m, part, positions, n, NULL, images, e))
+            vit_forward(batch, m->backbone, images, n, NULL, features + i * D);
+    }
+    vit_batch_free(batch);
+    free(images);
+    return e->code;
+}
 
 void features_forget(void)
 {

@@ -2,7 +2,7 @@
 #ifndef WORKER_FEATURES_H
 #define WORKER_FEATURES_H
 
-#include "io/dataset.h"
+#include "worker/material.h"
 #include "worker/stage_run.h"
 
 /* n images of width D. */
@@ -16,6 +16,10 @@ struct features {
     int classes, width;
     struct feature_set part[DATASET_PARTS];
 };
+
+/* Compute features (taken, D) of every image in use of a part, without prompts; progress goes over the share from..to. */
+int features_compute(struct stage_run *run, const struct material *m, enum dataset_part part, float *features,
+                     double from, double to, err *e);
 
 /* The checkpoint of the job's features stage, kept until another is asked for or features_forget(). */
 int features_open(struct stage_run *run, const struct features **out, err *e);

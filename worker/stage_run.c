@@ -28,22 +28,34 @@ static int check_input(h5 *file, const struct stage_input *input, err *e)
     return e->code;
 }
 
-int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e)
+static int open_checked(const struct stage_job *job, const struct stage_input *input, h5 **out, err *e)
 {
-    const struct stage_input *input = stage_job_input(run->job, kind, task);
-    char *path;
+    char *path = stage_checkpoint_path(job, &input->key);
 
-    if (!input)
-        return err_set(e, ERR_BUG, "the job does not list %s(%d) among its inputs", stage_kind_name(kind), task);
-    path = stage_checkpoint_path(run->job, &input->key);
     if (!path)
         return err_set(e, ERR_NOMEM, "no memory for a file name");
     if (!h5_open(path, out, e) && check_input(*out, input, e))
         h5_close(*out);
     free(path);
     if (e->code)
-        err_context(e, "checkpoint of %s(%d)", stage_kind_name(kind), task);
+        err_context(e, "checkpoint of %s(%d)", stage_kind_name(input->kind), input->task);
     return e->code;
+}
+
+int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e)
+{
+    const struct stage_input *input = stage_job_input(run->job, kind, task);
+
+    if (!input)
+        return err_set(e, ERR_BUG, "the job does not list %s(%d) among its inputs", stage_kind_name(kind), task);
+    return open_checked(run->job, input, out, e);
+}
+
+int stage_open_result(const struct stage_job *job, h5 **out, err *e)
+{
+    struct stage_input own = {job->kind, job->task, job->key};
+
+    return open_checked(job, &own, out, e);
 }
 
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e)

@@ -24,6 +24,8 @@ STAGE_KINDS(K)
 /* The checkpoint of an input, its content compared with its digest.  ERR_BUG if the job does not list it, ERR_MISSING, ERR_DAMAGED
  * (of another stage, too). */
 int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e);
+/* The same of the checkpoint that a finished job left. */
+int stage_open_result(const struct stage_job *job, h5 **out, err *e);
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e);
 /* Commit the checkpoint, remember its digest in the outcome, remove the part file. */
 int stage_commit(struct stage_run *run, h5 *file, err *e);

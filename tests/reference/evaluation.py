@@ -1,4 +1,4 @@
-"""The evaluation of a trial from its checkpoints, in NumPy: inferred task, class, accuracy and loss (spec 7).
+"""The evaluation of a trial from its checkpoints, in NumPy: inferred task, class, accuracy and loss (methods.md 7).
 
 usage: evaluation.py MANIFEST keep|mask
 

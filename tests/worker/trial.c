@@ -138,6 +138,15 @@ static const char base[] = "name: tiny\n"
                            "  evaluate: {batch: 5}\n"
                            "  seed: 3\n";
 
+void world_write_sweep(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(base, file);
+    assert_int_equal(fclose(file), 0);
+}
+
 void trial_open(struct trial *t, const char *options, const char *folder)
 {
     char text[1000], *words[40], *rest = text;

@@ -18,6 +18,9 @@ void world_make(void);
 void world_write_dataset(const char *name, const int per_class[DATASET_PARTS][WORLD_CLASSES]);
 void world_write_backbone(const char *name, const struct backbone_shape *shape, bool half);
 
+/* The world's trial as a sweep file. */
+void world_write_sweep(const char *path);
+
 /* A sweep of the tiny world, planned. */
 struct trial {
     struct sweep sweep;
