@@ -28,6 +28,7 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool.%n
+TmpFS={folder}/tmp.%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -101,7 +102,8 @@ class Cluster:
 
     def start(self):
         shutil.rmtree(self.folder, ignore_errors=True)
-        (self.folder / "state").mkdir(parents=True)
+        for sub in ("state", *(f"tmp.{node}" for node in self.nodes)):
+            (self.folder / sub).mkdir(parents=True)
         os.chmod(self.folder, 0o755)
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
         os.chmod(self.folder / "munge.key", 0o400)
