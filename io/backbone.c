@@ -153,7 +153,7 @@ int backbone_locate(const char *name, char path[PATH_SIZE], err *e)
             return 0;
     return err_set(
         e, ERR_MISSING,
-        "backbone '%s' is not here; looked for %s.h5 in %s; `sluice backbone import FILE --as %s` reads one, "
+        "backbone '%s' is not here; looked for %s.h5 in %s; `sluice pretrain RECIPE.yaml --as %s` makes one, "
         "SLUICE_BACKBONES may name more places",
         name, name, places_text(&places, text), name);
 }

@@ -10,6 +10,8 @@ A block of a Markdown file is an example when `<!-- run -->` stands on the line 
     gate.scope ...
     ```
 
+A block below `<!-- file: NAME -->` is a file of that name, for the examples of its document.
+
 Lines with `$ ` are commands, `> ` continues one; the lines below a command are what it prints, standard error included.  In
 them `...` stands for any text, and on a line of its own for any number of lines.  A command must end with status 0 unless
 `$ echo $?` follows.  `sluice` is PROGRAM; the examples of one document run in one fresh folder, in order, in which `sweeps`
@@ -25,6 +27,7 @@ import sys
 from documents import documents
 
 BLOCK = re.compile(r"^<!-- run -->\n```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^<!-- file: ([\w.-]+) -->\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "\x01"  # cannot be printed by a well-behaved command
 
 
@@ -92,6 +95,8 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "sweeps").symlink_to(source / "sweeps")
+        for file in FILE.finditer(document.read_text()):
+            (folder / file[1]).write_text(file[2])
         wrong += wrong_examples(document, name, folder, environment)
     print("\n".join(wrong) or f"{examples} examples print what the documentation shows")
     sys.exit(bool(wrong) or examples == 0)
