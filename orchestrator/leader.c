@@ -20,12 +20,14 @@
 #include "worker/rank.h"
 
 enum { MOST_LEASES = 64, LOG_LIMIT = 4 << 20, RATE_SLOTS = 60 };
+static const double SYNC_SECONDS = 0.02;    /* facts of so much time go to the disk together */
 static const double LOOK_SECONDS = 0.2;   /* between two looks at clocks, files and processes */
 static const double LIVE_SECONDS = 0.25;  /* between two writes of live.json */
 static const double RESULTS_SECONDS = 4;  /* least time between two makings of results.h5 */
 static const double RESULTS_SHARE = 0.05; /* most of rank 0's time that they may take */
 static const double STOP_SECONDS = 3.4;   /* from the request to stop to leaving, whatever is still running */
 static const double AHEAD_SECONDS = 0.03; /* work that a worker may have waiting */
+static const double PATIENT_SECONDS = 0.5;  /* that a lease may wait behind a running one */
 static const double MEMORY_SHARE = 0.9;   /* of a host's memory that its trainers may use together */
 
 struct lease {
@@ -64,7 +66,7 @@ struct leader {
     char stop_reason[128];
     double stop_asked;
     err storage; /* why nothing can be written any more */
-    double looked, lived, beaten, resulted, results_took;
+    double synced, looked, lived, beaten, resulted, results_took;
     bool unshown; /* facts since results.h5 was made */
     struct live live;
     struct live_view view;
@@ -132,6 +134,7 @@ static void record_own(struct leader *l, enum fact type, char *payload)
 
 static void sync_facts(struct leader *l)
 {
+    l->synced = rank_clock();
     if (!l->storage.code && ledger_sync(l->ledger, &l->storage))
         stop_soon(l, "the ledger cannot be written");
 }
@@ -558,6 +561,21 @@ static void give_up(struct leader *l, int rank, const char *why)
     mail_forget(l->mail, rank);
 }
 
+/* What waits behind a stage that turned out long goes back to the queue, for others. */
+static void take_back_waiting(struct leader *l, int rank)
+{
+    struct worker *w = &l->workers[rank];
+
+    while (w->leases_count > 1) {
+        struct lease back = w->leases[--w->leases_count];
+
+        post(l, rank, TAG_REVOKE, &(struct revoke_message){back.id}, NULL, 0);
+        queue_failed(l->queue, back.stage, rank, CAUSE_interrupted);
+        l->work_changed = true;
+    }
+    w->pace = fmax(w->pace, rank_clock() - w->began);
+}
+
 static void look_after_workers(struct leader *l)
 {
     double t = rank_clock();
@@ -574,6 +592,8 @@ static void look_after_workers(struct leader *l)
         } else if (t - w->heard > l->o->patience) {
             snprintf(why, sizeof why, "nothing was heard from the worker for %.0f s", t - w->heard);
             give_up(l, r, why);
+        } else if (w->leases_count > 1 && t - w->began > PATIENT_SECONDS) {
+            take_back_waiting(l, r);
         }
     }
 }
@@ -700,6 +720,7 @@ static void show(struct leader *l, const char *state)
 {
     err e = {0};
 
+    sync_facts(l); /* nothing is shown that is not on the disk */
     fill_live(l, state);
     live_write(&l->live, l->o->folder->live, &e); /* a convenience: its failure is no reason to stop */
     if (l->o->show)
@@ -725,6 +746,7 @@ static int make_results(struct leader *l, err *e)
     double start = rank_clock();
     struct standing s;
 
+    sync_facts(l);
     if (!l->o->results || standing_make(l->plan, &l->history, &s, e))
         return e->code;
     mark_running(l, &s);
@@ -821,7 +843,8 @@ static void loop(struct leader *l)
             active = true;
         }
         hand_out(l);
-        sync_facts(l);
+        if (rank_clock() - l->synced > SYNC_SECONDS)
+            sync_facts(l);
         look_around(l);
         if (l->stopping && !told) {
             tell_all(l, TAG_STOP, &none);
@@ -903,6 +926,7 @@ static void finish(struct leader *l, err *e)
     const char *word;
     err not_shown = {0};
 
+    sync_facts(l);
     verdict(l, e);
     word = !e->code ? "finished" : e->code == ERR_WORKER ? "failed" : "incomplete";
     snprintf(l->live.message, sizeof l->live.message, "%.500s", e->text);

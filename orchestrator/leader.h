@@ -1,8 +1,10 @@
 /* orchestrator/leader.h - rank 0: hands out stages, writes down what comes of them, and survives the workers.
  *
- * The loop takes in messages, hands out what can run, then writes and syncs all new facts as one group; only what is
- * synced is shown to anyone.  A lease belongs to one worker until its end is told, the worker is given up, or it is
- * revoked; whatever comes of a lease that is not known any more is passed over, so a late answer changes nothing. */
+ * The loop takes in messages and hands out what can run; every few hundredths of a second all new facts are written and
+ * synced as one group.  Only what is synced is shown to anyone; that what builds on a fact may begin before is no harm,
+ * for its own fact comes later in the ledger.  A lease belongs to one worker until its end is told, the worker is given
+ * up, or it is revoked; whatever comes of a lease that is not known any more is passed over, so a late answer changes
+ * nothing. */
 #ifndef ORCHESTRATOR_LEADER_H
 #define ORCHESTRATOR_LEADER_H
 
