@@ -27,7 +27,6 @@
     S(EARLY_STOP_MIN_TASKS, "early_stop.min_tasks", INT, "2", 1, 1000, "", "tasks before a trial is looked at for the first time") \
     S(EARLY_STOP_FLOOR, "early_stop.floor", INT, "0", 0, 100, "", "floor: the value of metric.name that a trial must not be worse than") \
     S(RETRY_ATTEMPTS, "retry.attempts", INT, "3", 1, 100, "", "tries at a stage before its trials fail")                \
-    S(RESOURCES_RANKS_PER_TRIAL, "resources.ranks_per_trial", INT, "1", 1, 4096, "", "ranks that work on one stage together") \
     S(RESOURCES_THREADS_PER_RANK, "resources.threads_per_rank", AUTO, "auto", 1, 4096, "", "threads of a rank")         \
     S(RESOURCES_MEMORY_GB, "resources.memory_gb", AUTO, "auto", 0.1, 100000, "", "memory limit of a rank")              \
     S(RESOURCES_TIME_LIMIT, "resources.time_limit", DURATION, "none", 1, 31536000, "", "longest wall time of one attempt at a stage") \
