@@ -1,7 +1,7 @@
 /* analysis/report_latex.c - the tables of a report for \input into a paper, in the style of booktabs.
  *
- * Needs \usepackage{booktabs}, and \usepackage{graphicx} when pictures lie beside.  Plain ASCII out of the numbers;
- * texts may hold UTF-8, which LaTeX has read since 2018. */
+ * Needs \usepackage{booktabs}, and \usepackage{graphicx} when pictures lie beside.  Our own words are plain ASCII;
+ * names from the sweep may hold UTF-8, which LaTeX has read since 2018. */
 #include "analysis/formats.h"
 
 #include <string.h>
@@ -19,7 +19,29 @@ static const struct escape escapes[] = {{'\\', "\\textbackslash{}"},
                                         {'<', "\\textless{}"},
                                         {'>', "\\textgreater{}"},
                                         {'|', "\\textbar{}"},
+                                        {'[', "{[}"}, /* not the option of a line end */
                                         {0, NULL}};
+
+/* Our own signs, which not every LaTeX knows as characters. */
+static const struct {
+    const char *sign, *latex;
+} signs[] = {{"±", "$\\pm$"}, {"Δ", "$\\Delta$"}, {"×", "$\\times$"}, {"–", "--"},
+             {"−", "$-$"},    {"·", "$\\cdot$"},  {"…", "\\ldots{}"}};
+
+static void write_latex(FILE *out, const char *text)
+{
+    while (*text) {
+        size_t i = 0;
+        while (i < sizeof signs / sizeof *signs && strncmp(text, signs[i].sign, strlen(signs[i].sign)))
+            i++;
+        if (i < sizeof signs / sizeof *signs) {
+            fputs(signs[i].latex, out);
+            text += strlen(signs[i].sign);
+        } else {
+            write_escaped(out, (const char[]){*text++, 0}, escapes);
+        }
+    }
+}
 
 static void write_cell(FILE *out, const struct report_column *column, const struct report_cell *cell)
 {
@@ -28,7 +50,7 @@ static void write_cell(FILE *out, const struct report_column *column, const stru
     const char *shown = cell_to_text(column, cell, "\\pm", buffer);
 
     if (text || !strcmp(shown, "–"))
-        write_escaped(out, !strcmp(shown, "–") ? "--" : shown, escapes);
+        write_latex(out, shown);
     else if (strstr(shown, "–")) /* a mean without a deviation */
         fprintf(out, "$%.*s$", (int)strcspn(shown, " "), shown);
     else
@@ -40,16 +62,16 @@ static void write_table(FILE *out, const struct report_table *t)
     char buffer[CELL_SIZE];
 
     fputs("\\begin{table}\n  \\centering\n  \\caption{", out);
-    write_escaped(out, t->title, escapes);
+    write_latex(out, t->title);
     fputs(*t->caption ? ". " : "", out);
-    write_escaped(out, t->caption, escapes);
+    write_latex(out, t->caption);
     fprintf(out, "}\n  \\label{tab:%s}\n  \\begin{tabular}{@{}", t->id);
     for (int c = 0; c < t->columns_count; c++)
         putc(t->columns[c].kind == COLUMN_TEXT ? 'l' : 'r', out);
     fputs("@{}}\n    \\toprule\n    ", out);
     for (int c = 0; c < t->columns_count; c++) {
         fputs(c ? " & " : "", out);
-        write_escaped(out, column_title(&t->columns[c], buffer), escapes);
+        write_latex(out, column_title(&t->columns[c], buffer));
     }
     fputs(" \\\\\n    \\midrule\n", out);
     for (size_t r = 0; r < table_rows(t); r++) {
@@ -70,7 +92,7 @@ int report_latex(const struct document *d, const struct report_table *only, FILE
         return e->code;
     }
     fputs("% ", out);
-    write_escaped(out, d->title, escapes);
+    write_latex(out, d->title);
     fputs("\n% \\usepackage{booktabs}\n", out);
     for (size_t i = 0; i < d->blocks_count; i++) {
         const struct report_block *b = &d->blocks[i];
@@ -81,7 +103,7 @@ int report_latex(const struct document *d, const struct report_table *only, FILE
             fprintf(out,
                     "\n\\begin{figure}\n  \\centering\n  \\includegraphics[width=\\linewidth]{%s.png}\n  \\caption{",
                     b->picture.id);
-            write_escaped(out, b->picture.title, escapes);
+            write_latex(out, b->picture.title);
             fprintf(out, "}\n  \\label{fig:%s}\n\\end{figure}\n", b->picture.id);
         } else if (b->kind == BLOCK_NOTE) {
             fputs("\n% note: ", out); /* for the author, who decides what the paper says */
