@@ -23,14 +23,16 @@ static void show(struct console *c, const struct progress *p)
     double now = seconds_now(), done = c->from + (c->to - c->from) * p->fraction;
     char loss[32] = "";
 
+    if (c->first < 0)
+        c->first = done; /* a continued run begins in the middle */
     if (now - c->shown < (c->terminal ? 0.2 : 10))
         return;
     c->shown = now;
     if (isfinite(p->loss))
         snprintf(loss, sizeof loss, ", loss %.4f", p->loss);
     fprintf(stderr, "%s%s: %5.1f %%  %s%s", c->terminal ? "\r\033[K" : "", c->title, 100 * done, p->phase, loss);
-    if (done > 0.005)
-        fprintf(stderr, ", %.0f s left", (now - c->started) * (1 - done) / done);
+    if (done - c->first > 0.002)
+        fprintf(stderr, ", %.0f s left", (now - c->started) * (1 - done) / (done - c->first));
     fputs(c->terminal ? "" : "\n", stderr);
     fflush(stderr);
 }
@@ -62,6 +64,7 @@ void console_open(struct console *c, const char *title)
     c->title = title;
     c->started = c->shown = seconds_now();
     c->to = 1;
+    c->first = -1;
     c->terminal = isatty(STDERR_FILENO);
     stop_wanted = 0;
     for (int i = 0; i < 2; i++)

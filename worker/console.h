@@ -11,6 +11,7 @@ struct console {
     const char *title;
     double started, shown; /* seconds */
     double from, to;       /* the share of the whole that the next stage is: 0 and 1 at first */
+    double first;          /* the share that was done when it began; -1: not known yet */
     bool terminal;
     struct sigaction before[2];
 };
