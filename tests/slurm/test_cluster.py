@@ -194,7 +194,7 @@ def tests(c):
 
     for job, restarts in (*wide, (cancelled, 0), (requeued, 1), (killed, 1), (drained, 0), (failed, 1), (preempted, 1),
                           (short, 1)):
-        job.wait(["COMPLETED"], 200)
+        job.wait(["COMPLETED"], 300)
         check(int(job.show()["Restarts"]) >= restarts, f"{job.name}: {job.show()['Restarts']} restarts")
         check(results(job.folder) == results(calm.folder), f"{job.name}: other results than an undisturbed run")
         print(f"{job.name}: done after {1 + int(job.show()['Restarts'])} starts")
