@@ -2,11 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "orchestrator/changes.h"
 #include "orchestrator/launch.h"
 #include "orchestrator/lock.h"
+#include "orchestrator/origin.h"
+#include "orchestrator/results.h"
 #include "orchestrator/run.h"
 #include "orchestrator/study.h"
 
@@ -102,6 +105,28 @@ static void done_text(const struct study *s, char *text, size_t size)
         snprintf(text, size, "all %d trials are done", done);
 }
 
+static bool is_newer(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec > b->st_mtim.tv_sec ||
+           (a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec >= b->st_mtim.tv_nsec);
+}
+
+/* A run that was killed, or met a full disk, at its very end may have left results.h5 behind the ledger. */
+static void refresh_results(const struct study *s)
+{
+    const struct results_origin origin = origin_here();
+    struct folder_lock lock;
+    struct stat facts, tables;
+    err e = {0};
+
+    if (stat(s->folder.ledger, &facts) || (!stat(s->folder.results, &tables) && is_newer(&tables, &facts)) ||
+        lock_take(s->folder.root, &lock, &e))
+        return;
+    if (results_make(&s->plan, &s->folder, &s->history, &s->standing, &origin, &e))
+        fprintf(stderr, "sluice run: results.h5 was not made: %s\n", e.text);
+    lock_release(&lock);
+}
+
 /* Nothing left to do?  Says so, and returns true with the exit status. */
 static bool is_settled(const struct study *s, int *status)
 {
@@ -110,12 +135,14 @@ static bool is_settled(const struct study *s, int *status)
 
     switch (standing_verdict(&s->standing, &s->plan, &e)) {
     case ERR_NONE:
+        refresh_results(s);
         done_text(s, text, sizeof text);
         printf("%s is finished: %s; results: %s\n", s->sweep.setting[SETTING_NAME].text, text, s->folder.results);
         *status = 0;
         return true;
     case ERR_WORKER:
         fprintf(stderr, "sluice run: nothing is left to run: %s\n", e.text);
+        refresh_results(s);
         tell_failures(s);
         *status = err_exit_status(ERR_WORKER);
         return true;

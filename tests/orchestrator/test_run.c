@@ -63,6 +63,11 @@ static void test_again_does_nothing(void **state)
     assert_int_equal(runs_run("small.yaml", "calm", 2), 0);
     assert_true(runs_clock() - start < 2);
     assert_non_null(strstr(runs_output("calm.txt"), "small is finished: all 4 trials are done"));
+    clean("again");
+    assert_int_equal(runs_wait(runs_start_words("/bin/cp -a calm again", "cp.txt"), 10), 0);
+    assert_int_equal(unlink("again/results.h5"), 0); /* as when the disk was full at the very end */
+    assert_int_equal(runs_run("small.yaml", "again", 2), 0);
+    assert_same("again", "calm");
 }
 
 /* SIGINT in the middle: 75 within five seconds, a line that says how to continue, nobody left; continuing gives the same. */
