@@ -20,6 +20,17 @@ static double task_at(const struct curves *k, int task)
     return k->tasks > 1 ? LEFT + 10 + (double)task / (k->tasks - 1) * (RIGHT - LEFT - 20) : (LEFT + RIGHT) / 2.0;
 }
 
+/* The edges of the band; an accuracy lies between 0 and 100 %. */
+static double upper(const struct estimate *v)
+{
+    return isfinite(v->sd) ? fmax(v->mean, fmin(100, v->mean + v->sd)) : v->mean;
+}
+
+static double lower(const struct estimate *v)
+{
+    return isfinite(v->sd) ? fmin(v->mean, fmax(0, v->mean - v->sd)) : v->mean;
+}
+
 /* The band over each run of tasks with a spread; a long one is drawn in pieces. */
 static void draw_band(struct canvas *c, const struct curves *k, int series)
 {
@@ -32,13 +43,14 @@ static void draw_band(struct canvas *c, const struct curves *k, int series)
             ;
         for (int t = from; t < to; t++, n++) {
             xy[2 * n] = task_at(k, t);
-            xy[2 * n + 1] = axis_at(&k->y, p[t].mean + p[t].sd);
+            xy[2 * n + 1] = axis_at(&k->y, upper(&p[t]));
         }
         for (int t = to - 1; t >= from; t--, n++) {
             xy[2 * n] = task_at(k, t);
-            xy[2 * n + 1] = axis_at(&k->y, p[t].mean - p[t].sd);
+            xy[2 * n + 1] = axis_at(&k->y, lower(&p[t]));
         }
-        draw_path(c, xy, (size_t)n, true, &(struct style){.ink = series_ink(series), .opacity = 0.16});
+        draw_path(c, xy, (size_t)n, true,
+                  &(struct style){.ink = series_ink(series), .opacity = fmax(0.06, fmin(0.16, 0.8 / k->count))});
     }
 }
 
@@ -102,8 +114,11 @@ static const char *describe(struct document *d, const struct curves *k)
         int first = 0, last = k->tasks - 1;
         while (first < last && !isfinite(k->points[i][first].mean))
             first++;
-        text = document_text(d, "%s %s: %.1f %% after task %d, %.1f %% after task %d.", text, k->name[i],
-                             k->points[i][first].mean, first, k->points[i][last].mean, last);
+        const char *start = "";
+        if (first < last)
+            start = document_text(d, "%.1f %% after task %d, ", k->points[i][first].mean, first);
+        text =
+            document_text(d, "%s %s: %s%.1f %% after task %d.", text, k->name[i], start, k->points[i][last].mean, last);
     }
     return text;
 }
@@ -127,9 +142,8 @@ int plot_curves(struct document *d, const struct ablation *a, err *e)
         k->name[k->count] = plot_group_label(d, a, groups[i]);
         k->points[k->count++] = points;
         for (int t = 0; t < k->tasks; t++) {
-            double spread = isfinite(points[t].sd) ? points[t].sd : 0;
-            low = fmin(low, points[t].mean - spread);
-            high = fmax(high, points[t].mean + spread);
+            low = fmin(low, lower(&points[t]));
+            high = fmax(high, upper(&points[t]));
         }
     }
     if (!k->count)
