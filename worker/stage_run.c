@@ -11,6 +11,7 @@
 static int check_input(h5 *file, const struct stage_input *input, err *e)
 {
     char hex[DIGEST_HEX], *kind = NULL, *key = NULL;
+    err found = {0};
     double task;
 
     digest_to_hex(&input->key, hex);
@@ -18,10 +19,10 @@ static int check_input(h5 *file, const struct stage_input *input, err *e)
         !h5_read_number(file, "task", &task, e)) {
         if (strcmp(kind, stage_kind_name(input->kind)) || task != input->task || strcmp(key, hex))
             err_set(e, ERR_DAMAGED,
-                    "%s.h5 is of another stage: %s(%g) with key %s; remove it, and its stage runs again", hex, kind,
-                    task, key);
-        else if (h5_verify(file, e))
-            err_set(e, ERR_DAMAGED, "%s; remove it, and its stage runs again", e->text);
+                    "%s.h5 is of another stage: %s of task %g with key %s; remove it, and its stage runs again", hex,
+                    kind, task, key);
+        else if (h5_verify(file, &found))
+            err_set(e, found.code, "%s; remove it, and its stage runs again", found.text);
     }
     free(kind);
     free(key);
@@ -37,8 +38,10 @@ static int open_checked(const struct stage_job *job, const struct stage_input *i
     if (!h5_open(path, out, e) && check_input(*out, input, e))
         h5_close(*out);
     free(path);
-    if (e->code)
-        err_context(e, "checkpoint of %s(%d)", stage_kind_name(input->kind), input->task);
+    if (e->code && input->task < 0)
+        err_context(e, "checkpoint of %s", stage_kind_name(input->kind));
+    else if (e->code)
+        err_context(e, "checkpoint of %s, task %d", stage_kind_name(input->kind), input->task);
     return e->code;
 }
 

@@ -284,10 +284,10 @@ static void mistakes_are_told(void **state)
     snprintf(path, sizeof path, "out/checkpoints/%s.h5", hex);
     assert_int_equal(truncate(path, 1000), 0);
     assert_int_equal(run(command_predict, "predict out 0 --data stripes --out a.h5"), 3);
-    expect_said("checkpoint of tii(2): ");
+    expect_said("checkpoint of tii, task 2: ");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(run(command_predict, "predict out 0 --data stripes --out a.h5"), 2);
-    expect_said("checkpoint of tii(2): ");
+    expect_said("checkpoint of tii, task 2: ");
     study_close(&s);
 }
 

@@ -20,6 +20,9 @@
 #include "sweeps/sequence.h"
 #include "trial.h"
 
+/* Fewer steps, for what is tried at each of them. */
+#define SHORT "tii.epochs=2 tii.align_epochs=2"
+
 static int make_world(void **state)
 {
     (void)state;
@@ -146,8 +149,8 @@ static void stopped_at_every_step(const char *options)
 static void a_stop_at_every_step_changes_nothing(void **state)
 {
     static const char *const trials[] = {
-        "", "dataset.augment=true gate.train=per_task feature.norm=fc_norm train.schedule=cosine", "method=sequential",
-        "method=joint"};
+        SHORT, SHORT " dataset.augment=true gate.train=per_task feature.norm=fc_norm train.schedule=cosine",
+        "method=sequential", "method=joint"};
 
     (void)state;
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
@@ -162,7 +165,7 @@ static void a_crash_at_every_step_changes_nothing(void **state)
     err e;
 
     (void)state;
-    trial_open(&t, "checkpoint.seconds=0", "crashed");
+    trial_open(&t, SHORT " checkpoint.seconds=0", "crashed");
     whole = trial_run(&t);
     for (int s = 0; s < t.plan.stages_count; s++)
         for (int k = 1; k <= whole[s].calls; k++) {
@@ -552,9 +555,9 @@ static void an_alignment_takes_as_many_steps_as_there_are_old_classes(void **sta
         const char *options;
         double tii, tap; /* rows of a step */
     } rows[] = {
-        {"train.batch=5 tii.batch=7", 7, 25}, /* five batches */
-        {"train.batch=9 tii.batch=4", 4, 45},
-        {"train.batch=5 tii.batch=7 tap.samples=11", 7, 11},
+        {SHORT " train.batch=5 tii.batch=7", 7, 25}, /* five batches */
+        {SHORT " train.batch=9 tii.batch=4", 4, 45},
+        {SHORT " train.batch=5 tii.batch=7 tap.samples=11", 7, 11},
     };
 
     (void)state;

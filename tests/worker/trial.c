@@ -36,7 +36,7 @@ static double noise(uint64_t n)
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-/* Stripes whose direction and width are the class's. */
+/* Stripes whose direction and width are the class's, over quarters whose brightness is. */
 static void draw(uint8_t *pixels, int c, uint64_t number)
 {
     double angle = 3.14159265 * c / WORLD_CLASSES, step = 0.6 + 0.25 * (c % 3);
@@ -44,9 +44,10 @@ static void draw(uint8_t *pixels, int c, uint64_t number)
     for (int y = 0; y < WORLD_SIDE; y++)
         for (int x = 0; x < WORLD_SIDE; x++) {
             double wave = sin(step * (x * cos(angle) + y * sin(angle)));
+            double quarter = (c + 1) >> (2 * y / WORLD_SIDE + (x < WORLD_SIDE / 2 ? 0 : 1)) & 1 ? 60 : -60;
             double grain = noise(number * 1000 + (uint64_t)(y * WORLD_SIDE + x)) - 0.5;
 
-            pixels[y * WORLD_SIDE + x] = (uint8_t)(128 + 70 * wave + 90 * grain);
+            pixels[y * WORLD_SIDE + x] = (uint8_t)(128 + quarter + 35 * wave + 60 * grain);
         }
 }
 
@@ -95,7 +96,7 @@ void world_write_backbone(const char *name, const struct backbone_shape *shape, 
     for (int i = 0; i < w.count; i++) {
         const struct backbone_tensor *t = &w.tensors[i];
         bool gain = strstr(t->name, "norm") && strstr(t->name, "weight");
-        double scale = t->rank > 1 ? 1.5 / sqrt((double)shape->width) : 0.1;
+        double scale = t->rank > 1 ? (strstr(t->name, "patch") ? 6 : 1.5) / sqrt((double)shape->width) : 0.1;
 
         for (size_t j = 0; j < t->count; j++)
             t->data[j] = (float)((gain ? 1 : 0) + scale * 2 * (noise(1000003u * (uint64_t)(i + 1) + j) - 0.5));
@@ -132,7 +133,7 @@ static const char base[] = "name: tiny\n"
                            "  dataset: {name: stripes, tasks: 3, sequence: shuffled}\n"
                            "  prompt: {length: 2, layers: 0-1}\n"
                            "  train: {epochs: 2, batch: 5, lr_scaling: false, lr: 0.02, head_lr_factor: 1}\n"
-                           "  tii: {epochs: 2, batch: 7, lr: 0.01, align_epochs: 2, align_lr: 0.01}\n"
+                           "  tii: {epochs: 15, batch: 7, lr: 0.01, align_epochs: 10, align_lr: 0.005}\n"
                            "  tap: {epochs: 2, lr: 0.05}\n"
                            "  statistics: {centroids: 3}\n"
                            "  evaluate: {batch: 5}\n"
