@@ -101,7 +101,7 @@ int runs_poll(pid_t pid)
 
 int runs_wait(pid_t pid, double seconds)
 {
-    double end = runs_clock() + seconds;
+    double end = runs_clock() + seconds * RUNS_SLOWNESS;
     int status;
 
     while (runs_clock() < end) {
@@ -160,7 +160,7 @@ int runs_finished(const char *out)
 
 bool runs_wait_finished(const char *out, int count)
 {
-    double end = runs_clock() + 30;
+    double end = runs_clock() + 30 * RUNS_SLOWNESS;
 
     while (runs_finished(out) < count && runs_clock() < end)
         nap(0.02);

@@ -5,6 +5,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Limits of time are meant for programs without sanitizers. */
+#ifdef __SANITIZE_ADDRESS__
+enum { RUNS_SLOWNESS = 6 };
+#else
+enum { RUNS_SLOWNESS = 1 };
+#endif
+
 /* Call first: the program to run; writes its props and a sweep file into the current folder and names them in the environment. */
 void runs_prepare(const char *program);
 
@@ -15,7 +22,7 @@ void runs_write_sweep(const char *path, const char *name, int tasks, const char 
 pid_t runs_start(const char *sweep, const char *out, int ranks, double patience);
 /* Start any command line, words separated by single blanks; output to FILE. */
 pid_t runs_start_words(const char *words, const char *file);
-/* Wait for its end, at most that long; its exit status, 128 + signal, or -1 when it did not end (and was killed). */
+/* Wait for its end, at most that long (times RUNS_SLOWNESS, here and below); its exit status, 128 + signal, or -1 when it did not end (and was killed). */
 int runs_wait(pid_t pid, double seconds);
 /* Its exit status if it has ended, -1 otherwise. */
 int runs_poll(pid_t pid);
