@@ -329,6 +329,7 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
 {
     struct live_view view = live_view_start();
     struct start start = {.since = monotonic(), .well = true};
+    bool started, alive;
     double since = wall_clock(), asked = 0, pressed = 0, unwell = 0;
     pid_t job;
 
@@ -342,9 +343,11 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
             live_view_end(&view);
             fprintf(stderr, "sluice run: %s: saving and stopping ...\n", strsignal((int)last_signal));
         }
+        started = asked || starts_well(o, job, &start);
+        alive = asked || show_live(o, since, &view); /* whatever the start is like */
         if (asked)
             press(o->folder, job, asked, &pressed);
-        else if (starts_well(o, job, &start) & show_live(o, since, &view))
+        else if (started && alive)
             unwell = 0;
         else if (unwell == 0)
             unwell = monotonic();

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../analysis/sample_store.h"
+#include "sample_store.h"
 #include "analysis/formats.h"
 #include "analysis/report.h"
 
