@@ -2,6 +2,7 @@
 #include "worker/stage_run.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,18 +62,36 @@ int stage_open_result(const struct stage_job *job, h5 **out, err *e)
     return open_checked(job, &own, out, e);
 }
 
+/* "key value" of every option that the kind reads, one a line; malloc'd. */
+static char *options_text(const struct stage_job *job)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+
+    if (!file)
+        return NULL;
+    for (int id = 0; id < OPTION_COUNT; id++)
+        if (option_in_key(job->kind, (enum option_id)id))
+            fprintf(file, "%s %s\n", option_info((enum option_id)id)->key,
+                    option_format((enum option_id)id, job->config.value[id]));
+    return fclose(file) ? (free(text), NULL) : text;
+}
+
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e)
 {
-    char *path = stage_checkpoint_path(run->job, &run->job->key), hex[DIGEST_HEX];
+    const struct stage_job *job = run->job;
+    char *path = stage_checkpoint_path(job, &job->key), *options = options_text(job), hex[DIGEST_HEX];
 
-    if (!path)
-        return err_set(e, ERR_NOMEM, "no memory for a file name");
-    digest_to_hex(&run->job->key, hex);
-    if (!h5_create(path, out, e) &&
-        (h5_write_text(*out, "kind", stage_kind_name(run->job->kind), e) || h5_write_text(*out, "key", hex, e) ||
-         h5_write_number(*out, "task", run->job->task, e)))
+    digest_to_hex(&job->key, hex);
+    if (!path || !options)
+        err_set(e, ERR_NOMEM, "no memory for a checkpoint's name and options");
+    else if (!h5_create(path, out, e) &&
+             (h5_write_text(*out, "kind", stage_kind_name(job->kind), e) || h5_write_text(*out, "key", hex, e) ||
+              h5_write_text(*out, "options", options, e) || h5_write_number(*out, "task", job->task, e)))
         h5_close(*out);
     free(path);
+    free(options);
     return e->code;
 }
 

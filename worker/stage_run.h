@@ -26,6 +26,7 @@ STAGE_KINDS(K)
 int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 **out, err *e);
 /* The same of the checkpoint that a finished job left. */
 int stage_open_result(const struct stage_job *job, h5 **out, err *e);
+/* A checkpoint that says whose it is: attributes kind, task, key, options. */
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e);
 /* Commit the checkpoint, remember its digest in the outcome, remove the part file. */
 int stage_commit(struct stage_run *run, h5 *file, err *e);

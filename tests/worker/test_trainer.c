@@ -522,6 +522,26 @@ static void the_fold_keeps_the_features(void **state)
     trial_close(&t);
 }
 
+/* A checkpoint names the options that made it, and only those. */
+static void checkpoints_name_their_options(void **state)
+{
+    struct trial t;
+    char *text;
+    h5 *file;
+    err e = {0};
+
+    (void)state;
+    trial_open(&t, SHORT, "options");
+    free(trial_run(&t));
+    assert_int_equal(h5_open(trial_checkpoint(&t, trial_stage(&t, STAGE_TAP, 1)), &file, &e), 0);
+    assert_int_equal(h5_read_text(file, "options", &text, &e), 0);
+    assert_non_null(strstr(text, "tap.lr 0.05\n"));
+    assert_null(strstr(text, "prompt.length"));
+    free(text);
+    h5_close(file);
+    trial_close(&t);
+}
+
 /* ---- how much an epoch uses ---- */
 
 /* Rows of a training row: their rate times their time. */
@@ -646,6 +666,7 @@ int main(void)
         cmocka_unit_test(gate_scalars_learn_when_they_should),
         cmocka_unit_test(the_fold_mixes_in_the_earlier_prompts),
         cmocka_unit_test(the_fold_keeps_the_features),
+        cmocka_unit_test(checkpoints_name_their_options),
         cmocka_unit_test(an_alignment_takes_as_many_steps_as_there_are_old_classes),
         cmocka_unit_test(python_finds_the_same_accuracy),
         cmocka_unit_test(same_bytes_on_every_run_and_number_of_threads), /* last: no fork after threads */
