@@ -239,55 +239,41 @@ static int report(const struct arguments *args, const struct measured *m, err *e
 
 int command_report(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"by", required_argument, NULL, 'b'},
-        {"baseline", required_argument, NULL, 'l'},
-        {"metric", required_argument, NULL, 'm'},
-        {"format", required_argument, NULL, 'f'},
-        {"table", required_argument, NULL, 't'},
-        {"out", required_argument, NULL, 'o'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     struct arguments args = {0};
     struct measured m = {0};
     err e = {0};
+    enum { JSON = 100, HELP };
+    const char **const values[] = {&args.by, &args.baseline, &args.metric, &args.format, &args.table, &args.out};
+    static const struct option options[] = {
+        /* the number is the place in `values` */
+        {"by", required_argument, NULL, 0},
+        {"baseline", required_argument, NULL, 1},
+        {"metric", required_argument, NULL, 2},
+        {"format", required_argument, NULL, 3},
+        {"table", required_argument, NULL, 4},
+        {"out", required_argument, NULL, 5},
+        {"json", no_argument, NULL, JSON},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0},
+    };
     int c;
 
     opterr = 0;
     optind = 0; /* glibc: start afresh, however often commands ran in this process */
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (c) {
-        case 'b':
-            args.by = optarg;
-            break;
-        case 'l':
-            args.baseline = optarg;
-            break;
-        case 'm':
-            args.metric = optarg;
-            break;
-        case 'f':
-            args.format = optarg;
-            break;
-        case 't':
-            args.table = optarg;
-            break;
-        case 'o':
-            args.out = optarg;
-            break;
-        case 'j':
-            args.format = "json";
-            break;
-        case 'h':
+        if (c == HELP) {
             usage(stdout);
             return 0;
-        default:
+        }
+        if (c == '?') {
             fprintf(stderr, "sluice report: '%s' is no option, or lacks its value; see sluice report --help\n",
                     argv[optind - 1]);
             return err_exit_status(ERR_USAGE);
         }
+        if (c == JSON)
+            args.format = "json";
+        else
+            *values[c] = optarg;
     }
     if (argc - optind != 1) {
         usage(stderr);

@@ -186,7 +186,7 @@ static size_t hostile(struct small_trial *out)
 
 static size_t forty(struct small_trial *out)
 {
-    static char texts[20][8];
+    static char texts[20][16];
     size_t n = 0;
 
     for (int g = 0; g < 20; g++) {
