@@ -16,36 +16,47 @@
 
 /* ---- an index from digests to positions in an array of digests ---- */
 
+/* A slot keeps half of its digest's hash, so that passing by another digest's slot costs no look at that digest. */
+struct slot {
+    uint32_t tag;
+    int position; /* + 1; 0: free */
+};
+
 struct digest_index {
-    int *slots; /* position + 1; 0: free */
+    struct slot *slots;
     size_t size;
     int used;
 };
 
+/* The position (+ 1) of a digest, or the free place where it belongs, which now carries its tag. */
 static int *index_slot(const struct digest_index *ix, const struct digest *keys, const struct digest *key)
 {
     uint64_t h;
+    uint32_t tag;
     size_t i;
 
     memcpy(&h, key->bytes, sizeof h); /* digests are uniform already */
-    for (i = h & (ix->size - 1); ix->slots[i] && !digest_equal(&keys[ix->slots[i] - 1], key);)
-        i = (i + 1) & (ix->size - 1);
-    return &ix->slots[i];
+    tag = (uint32_t)h;
+    for (i = (size_t)((h >> 32) * ix->size >> 32); ix->slots[i].position; i = i + 1 < ix->size ? i + 1 : 0)
+        if (ix->slots[i].tag == tag && digest_equal(&keys[ix->slots[i].position - 1], key))
+            break;
+    ix->slots[i].tag = tag;
+    return &ix->slots[i].position;
 }
 
 /* Room for one more; `keys` holds the digests at the positions in use. */
 static int index_reserve(struct digest_index *ix, const struct digest *keys, err *e)
 {
-    struct digest_index bigger = {.size = ix->size ? 2 * ix->size : 1024, .used = ix->used};
+    struct digest_index bigger = {.size = ix->size + ix->size / 2 + 64, .used = ix->used};
 
-    if (3 * (size_t)(ix->used + 1) <= 2 * ix->size)
+    if (4 * ((size_t)ix->used + 1) <= 3 * ix->size)
         return 0;
     bigger.slots = calloc(bigger.size, sizeof *bigger.slots);
     if (!bigger.slots)
         return err_errno(e, "plan");
     for (size_t i = 0; i < ix->size; i++)
-        if (ix->slots[i])
-            *index_slot(&bigger, keys, &keys[ix->slots[i] - 1]) = ix->slots[i];
+        if (ix->slots[i].position)
+            *index_slot(&bigger, keys, &keys[ix->slots[i].position - 1]) = ix->slots[i].position;
     free(ix->slots);
     *ix = bigger;
     return 0;
