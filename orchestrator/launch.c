@@ -242,9 +242,22 @@ static void end_by_force(const struct folder *f, pid_t job)
         kill(rank_0, SIGKILL);
 }
 
-/* A signal came: ask the job to stop, again and again in case it was just starting, then by force. */
-static void press(const struct folder *f, pid_t job, double asked, double *pressed)
+/* Has rank 0 said how the job ended?  Then all is on the disk, and nothing is lost by ending the rest. */
+static bool outcome_told(const char *path)
 {
+    char word[32] = "";
+    FILE *in = fopen(path, "re");
+    bool told = in && fscanf(in, "%31s", word) == 1 && strcmp(word, "BEGUN");
+
+    if (in)
+        fclose(in);
+    return told;
+}
+
+/* A signal came: ask the job to stop, again and again in case it was just starting, then by force. */
+static void press(const struct launch_options *o, pid_t job, double asked, double *pressed)
+{
+    const struct folder *f = o->folder;
     double t = monotonic();
     err e = {0};
 
@@ -252,7 +265,7 @@ static void press(const struct folder *f, pid_t job, double asked, double *press
         *pressed = t;
         folder_ask_stop(f, strsignal((int)last_signal), &e);
     }
-    if (t - asked > STOP_SECONDS || e.code || interrupts > 1)
+    if (t - asked > STOP_SECONDS || e.code || interrupts > 1 || outcome_told(o->outcome))
         end_by_force(f, job);
 }
 
@@ -346,7 +359,7 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         started = asked || starts_well(o, job, &start);
         alive = asked || show_live(o, since, &view); /* whatever the start is like */
         if (asked)
-            press(o->folder, job, asked, &pressed);
+            press(o, job, asked, &pressed);
         else if (started && alive)
             unwell = 0;
         else if (unwell == 0)

@@ -67,14 +67,18 @@ static int lead(const struct run_options *o, struct session *session, struct lea
     return e->code;
 }
 
+/* Whole or not at all: the launcher acts on it at once. */
 static void write_outcome(const struct run_options *o, const struct leader_end *end, const err *e)
 {
-    FILE *out = o->outcome ? fopen(o->outcome, "we") : NULL;
+    char aside[FOLDER_PATH + 80];
+    FILE *out;
 
-    if (!out)
+    if (!o->outcome || snprintf(aside, sizeof aside, "%s.part", o->outcome) >= (int)sizeof aside ||
+        !(out = fopen(aside, "we")))
         return;
     fprintf(out, "%s %d\n%s\n", err_name(e->code), end->no_workers, e->text);
-    fclose(out);
+    if (fclose(out) || rename(aside, o->outcome))
+        unlink(aside);
 }
 
 static int run_as_leader(const struct run_options *o, bool *abrupt)
@@ -84,12 +88,12 @@ static int run_as_leader(const struct run_options *o, bool *abrupt)
     err e = {0};
 
     lead(o, &session, &end, &e);
-    write_outcome(o, &end, &e);
+    lock_release(&session.lock);
+    write_outcome(o, &end, &e); /* from now on the launcher may end what is left of the job by force */
     if (!o->outcome && e.code)
         fprintf(stderr, "sluice run: %s\n", e.text);
     if (!o->outcome && (!e.code || e.code == ERR_WORKER || e.code == ERR_INTERRUPTED))
         printf("results: %s\n", session.study.folder.results);
-    lock_release(&session.lock);
     study_close(&session.study);
     *abrupt = end.abrupt;
     return err_exit_status(e.code);

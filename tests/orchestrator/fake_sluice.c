@@ -23,7 +23,7 @@ static const struct {
 static int write_backbone(const char *folder, err *e)
 {
     const struct backbone_shape shape = {
-        .side = 8, .patch = 4, .channels = 1, .width = 8, .depth = 6, .heads = 2, .hidden = 16};
+        .side = 8, .patch = 4, .channels = 3, .width = 8, .depth = 6, .heads = 2, .hidden = 16};
     struct backbone_weights w;
     char path[4096];
 
