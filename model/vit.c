@@ -208,6 +208,8 @@ struct vit_batch {
     struct workspace *workspaces;            /* (threads) */
     float *chunk_gradients;                  /* VIT_PROMPT: (chunks, prompt + scalars) */
     struct vit_weights *lanes;               /* VIT_FULL: one gradient for each lane */
+    void (*alive)(void *context);            /* NULL: nobody watches */
+    void *watcher;
     /* the last forward pass */
     const float *images;
     const struct prefix *prefix;
@@ -578,6 +580,19 @@ static void pool_forward(const struct chunk *c, float *features)
     }
 }
 
+void vit_batch_watch(vit_batch *batch, void (*alive)(void *context), void *context)
+{
+    batch->alive = alive;
+    batch->watcher = context;
+}
+
+/* After a chunk, by any thread of a team: the first one, which is the caller's, speaks. */
+static void sign_of_life(const vit_batch *batch)
+{
+    if (batch->alive && omp_get_thread_num() == 0)
+        batch->alive(batch->watcher);
+}
+
 void vit_forward(vit_batch *batch, const struct vit_weights *w, const float *images, int B, const struct prefix *prefix,
                  float *features)
 {
@@ -594,6 +609,7 @@ void vit_forward(vit_batch *batch, const struct vit_weights *w, const float *ima
         for (int b = 0; b < batch->shape.depth; b++)
             block_forward(&c, b);
         pool_forward(&c, features);
+        sign_of_life(batch);
     }
 }
 
@@ -812,6 +828,7 @@ static void backward_to_prompts(vit_batch *batch, const struct vit_weights *w, c
         c.dprompt = part;
         c.dscalars = part + prompt;
         chunk_backward(&c, dfeatures);
+        sign_of_life(batch);
     }
     sum_chunks(out->prompt, batch->chunk_gradients, prompt, chunks, stride);
     sum_chunks(out->scalars, batch->chunk_gradients + prompt, scalars, chunks, stride);

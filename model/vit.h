@@ -131,6 +131,9 @@ int vit_batch_create(vit_batch **out, const struct vit_shape *shape, enum vit_mo
                      int first_block, int threads, err *e);
 void vit_batch_free(vit_batch *batch); /* NULL is fine */
 size_t vit_batch_bytes(const vit_batch *batch);
+/* Call alive(context), from the calling thread, every few images of each later pass: on a slow machine a pass over a large batch
+ * takes longer than whoever watches wants to wait for a sign of life. */
+void vit_batch_watch(vit_batch *batch, void (*alive)(void *context), void *context);
 
 /* images (B, 3, side, side) and prefix (NULL: none) are borrowed until vit_backward() has returned.
  * [out] features (B, D), or (B, T, D) with VIT_POOL_NONE */

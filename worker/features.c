@@ -23,8 +23,8 @@ int features_compute(struct stage_run *run, const struct material *m, enum datas
 
     if (!images)
         err_set(e, ERR_NOMEM, "no memory for %d images", BATCH);
-    else
-        vit_batch_create(&batch, &m->backbone->shape, VIT_INFER, BATCH, 0, 0, m->threads, e);
+    else if (!vit_batch_create(&batch, &m->backbone->shape, VIT_INFER, BATCH, 0, 0, m->threads, e))
+        vit_batch_watch(batch, stage_alive, run);
     for (size_t i = 0; i < all && !e->code; i += BATCH) {
         int n = all - i < BATCH ? (int)(all - i) : BATCH;
 

@@ -21,7 +21,8 @@ struct progress {
 struct host {
     void *context;
     /* Tell how far it is; true: go on, false: stop soon (save a part checkpoint, then return ERR_INTERRUPTED).  Called between
-     * steps, at most a second apart. */
+     * steps, and from within long ones, seldom more than a few seconds apart.  Once false, it stays false for the stage: what it
+     * says within a step counts at the next call after it. */
     bool (*go_on)(void *context, const struct progress *p);
     /* A row of results.  Rows count only if the stage then succeeds. */
     void (*accuracy)(void *context, const struct accuracy_row *row);

@@ -17,8 +17,10 @@ static int allocate(struct inference *f, size_t slots, err *e)
     if (!f->slots || !f->images || !f->prompts || !f->counts)
         return err_set(e, ERR_NOMEM, "no memory for a batch of %zu images", B);
     f->logits = f->images + B * 3 * side * side;
-    return vit_batch_create(&f->network, shape, VIT_INFER, f->batch, f->prompting.prefix.length, 0,
-                            f->material->threads, e);
+    if (!vit_batch_create(&f->network, shape, VIT_INFER, f->batch, f->prompting.prefix.length, 0, f->material->threads,
+                          e))
+        vit_batch_watch(f->network, stage_alive, f->run);
+    return e->code;
 }
 
 static int read_slot(struct inference *f, struct prompt_slot *slot, h5 *file, err *e)

@@ -43,6 +43,7 @@ int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rat
         vit_batch_create(&t->batch, shape, VIT_PROMPT, batch, t->prompting.prefix.length, t->prompting.first_block,
                          t->material.threads, e))
         return e->code;
+    vit_batch_watch(t->batch, stage_alive, t->run);
     return allocate(t, (size_t)batch, e);
 }
 

@@ -14,7 +14,12 @@ struct stage_run {
     const struct host *host;
     struct option_reader options; /* of the job, with the stage's own err */
     struct stage_outcome *out;
+    struct watch *watch; /* of trainer.c; NULL where nobody waits for signs of life */
 };
+
+/* A sign of life from within a step, for vit_batch_watch(): tells the host again what it was told last, at most once a second.
+ * Its answer counts when the step is done and it is asked again.  context: the struct stage_run. */
+void stage_alive(void *context);
 
 /* One function for each kind of stage, in a file of its own: worker/stage_<kind>.c. */
 #define K(id, name, letter, version, meaning) int stage_##name(struct stage_run *run, err *e);

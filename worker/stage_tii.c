@@ -108,8 +108,10 @@ static int open_images(struct tii_stage *s, err *e)
     s->images = malloc((size_t)s->o.batch * 3 * side * side * sizeof *s->images);
     if (!s->images)
         return err_set(e, ERR_NOMEM, "no memory for %d images", s->o.batch);
-    return vit_batch_create(&s->images_batch, &s->material.backbone->shape, VIT_INFER, s->o.batch, 0, 0,
-                            s->material.threads, e);
+    if (!vit_batch_create(&s->images_batch, &s->material.backbone->shape, VIT_INFER, s->o.batch, 0, 0,
+                          s->material.threads, e))
+        vit_batch_watch(s->images_batch, stage_alive, s->run);
+    return e->code;
 }
 
 static int train(struct tii_stage *s, err *e)

@@ -206,7 +206,7 @@ static bool go_on(void *context, const struct progress *p)
     r->calls++;
     if (r->crash && r->calls == r->stop_at)
         _exit(99);
-    return r->calls != r->stop_at;
+    return !r->stop_at || r->calls < r->stop_at;
 }
 
 static void take_accuracy(void *context, const struct accuracy_row *row)
