@@ -21,11 +21,12 @@
 extern char **environ;
 
 enum { MOST_ARGUMENTS = 4096, LOG_LIMIT = 1 << 20 };
-static const double STOP_SECONDS = 4.6; /* from a signal to the end, by force if need be */
-static const double LINGER_SECONDS = 4; /* from rank 0's last word to mpirun's end */
-static const double START_SECONDS = 60; /* for mpirun to start all ranks, beside the silence allowed */
-static const double UNWELL_SECONDS = 1; /* from a sign that the job is broken to its end by force */
-static const double LOOK_SECONDS = 0.2; /* between two looks at processes */
+static const double STOP_SECONDS = 4.6;  /* from a signal to the end, by force if need be */
+static const double LINGER_SECONDS = 4;  /* from rank 0's last word to mpirun's end */
+static const double LEAVE_SECONDS = 0.7; /* the same, after Ctrl-C */
+static const double START_SECONDS = 60;  /* for mpirun to start all ranks, beside the silence allowed */
+static const double UNWELL_SECONDS = 1;  /* from a sign that the job is broken to its end by force */
+static const double LOOK_SECONDS = 0.2;  /* between two looks at processes */
 
 static volatile sig_atomic_t last_signal, interrupts; /* interrupts: how often Ctrl-C came */
 
@@ -255,7 +256,7 @@ static bool outcome_told(const char *path)
 }
 
 /* A signal came: ask the job to stop, again and again in case it was just starting, then by force. */
-static void press(const struct launch_options *o, pid_t job, double asked, double *pressed)
+static void press(const struct launch_options *o, pid_t job, double asked, double *pressed, double *told)
 {
     const struct folder *f = o->folder;
     double t = monotonic();
@@ -265,7 +266,11 @@ static void press(const struct launch_options *o, pid_t job, double asked, doubl
         *pressed = t;
         folder_ask_stop(f, strsignal((int)last_signal), &e);
     }
-    if (t - asked > STOP_SECONDS || e.code || interrupts > 1 || outcome_told(o->outcome))
+    if (t - asked > STOP_SECONDS || e.code || interrupts > 1)
+        end_by_force(f, job);
+    if (!*told && outcome_told(o->outcome))
+        *told = t;
+    if (*told > 0 && t - *told > LEAVE_SECONDS)
         end_by_force(f, job);
 }
 
@@ -343,7 +348,7 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
     struct live_view view = live_view_start();
     struct start start = {.since = monotonic(), .well = true};
     bool started, alive;
-    double since = wall_clock(), asked = 0, pressed = 0, unwell = 0;
+    double since = wall_clock(), asked = 0, pressed = 0, told = 0, unwell = 0;
     pid_t job;
 
     *stopped = false;
@@ -359,7 +364,7 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         started = asked || starts_well(o, job, &start);
         alive = asked || show_live(o, since, &view); /* whatever the start is like */
         if (asked)
-            press(o, job, asked, &pressed);
+            press(o, job, asked, &pressed, &told);
         else if (started && alive)
             unwell = 0;
         else if (unwell == 0)

@@ -271,11 +271,16 @@ pid_t runs_find(const char *out, enum runs_role role, unsigned pick)
 
 int runs_alive(const char *out)
 {
+    double end = runs_clock() + 5;
     pid_t found[64];
-    int n = 0;
+    int n = 1;
 
-    for (enum runs_role role = 0; role < RUNS_ROLES; role++)
-        n += list_role(out, role, found, 64);
+    while (n && runs_clock() < end) { /* the last ones may be on their way out */
+        n = 0;
+        for (enum runs_role role = 0; role < RUNS_ROLES; role++)
+            n += list_role(out, role, found, 64);
+        nap(n ? 0.05 : 0);
+    }
     return n;
 }
 

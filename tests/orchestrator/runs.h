@@ -40,7 +40,7 @@ bool runs_wait_finished(const char *out, int count);
 enum runs_role { RUNS_MPIRUN, RUNS_RANK_0, RUNS_WORKER, RUNS_CHILD, RUNS_ROLES };
 /* Some process with that role, the pick-th of those found modulo their number; 0 if there is none. */
 pid_t runs_find(const char *out, enum runs_role role, unsigned pick);
-/* All processes that work on this folder. */
+/* All processes that work on this folder; waits up to five seconds for them to leave. */
 int runs_alive(const char *out);
 
 /* Compare what two runs came to: every number of /trials and /accuracy that is not a time, every stage's digest, and the
