@@ -270,7 +270,7 @@ bool record_equal(const struct record *a, const struct record *b)
 float *trial_array(const struct trial *t, int stage, const char *name, size_t *count)
 {
     size_t shape[H5_MAX_RANK];
-    int rank;
+    int rank = 0;
     float *data;
     h5 *file;
     err e = {0};
