@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sweeps/mt19937.h"
+#include "io/mt19937.h"
 #include "sweeps/nearest.h"
 #include "sweeps/stage.h"
 

@@ -1,8 +1,8 @@
-/* sweeps/mt19937.h - the Mersenne Twister, for the two random objects of the official code that must be reproduced exactly:
+/* io/mt19937.h - the Mersenne Twister, for the two random objects of the official code that must be reproduced exactly:
  * class orders (CPython's random.shuffle) and the ImageNet-R split (torch.randperm).  Everything else in sluice uses the
  * counter-based streams of model/. */
-#ifndef SWEEPS_MT19937_H
-#define SWEEPS_MT19937_H
+#ifndef IO_MT19937_H
+#define IO_MT19937_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* sweeps/mt19937.c - see mt19937.h.  M. Matsumoto and T. Nishimura, "Mersenne Twister", ACM TOMACS 8 (1998). */
-#include "sweeps/mt19937.h"
+/* io/mt19937.c - see mt19937.h.  M. Matsumoto and T. Nishimura, "Mersenne Twister", ACM TOMACS 8 (1998). */
+#include "io/mt19937.h"
 
 enum { N = 624, M = 397 };
 
