@@ -355,6 +355,14 @@ static double factor_sum(const queue *q)
     return sum;
 }
 
+void queue_learn(queue *q, int stage, double seconds)
+{
+    if (!(seconds >= 0 && q->plan.cost[stage] > 0))
+        return;
+    q->measured[q->plan.kind[stage]] += seconds;
+    q->planned[q->plan.kind[stage]] += q->plan.cost[stage];
+}
+
 double queue_expected(const queue *q, int stage)
 {
     return q->plan.cost[stage] * factor(q, q->plan.kind[stage]);
@@ -526,7 +534,48 @@ static void judge_others(queue *q, int stage, int rank, bool success)
 
 /* ------------------------------------------------------------------------------------------------ leases */
 
+/* Expected seconds to the stage's next checkpoint; 0 if unknown. */
+static double time_to_checkpoint(const queue *q, int stage)
+{
+    double expected = queue_expected(q, stage), saves = INFINITY;
+
+    if (q->plan.saves_after)
+        saves = q->plan.saves_after[q->plan.kind[stage]];
+    return isnan(expected) ? 0 : fmin(expected, saves);
+}
+
+double queue_least(const queue *q)
+{
+    double least = INFINITY;
+
+    for (int at = 0; at < q->heap_count; at++)
+        least = fmin(least, time_to_checkpoint(q, q->heap[at]));
+    return least;
+}
+
+static bool for_another_rank(const queue *q, int stage, int rank)
+{
+    return q->stages[stage].failures && failed_on(&q->stages[stage], rank) && better_rank(q, stage, rank);
+}
+
+/* The most urgent ready stage that reaches a checkpoint in time; -1.  Looks at them all. */
+static int find_short(const queue *q, int rank, double seconds)
+{
+    int found = -1;
+
+    for (int at = 0; at < q->heap_count; at++)
+        if (time_to_checkpoint(q, q->heap[at]) <= seconds && !for_another_rank(q, q->heap[at], rank) &&
+            (found < 0 || more_urgent(q, q->heap[at], found)))
+            found = q->heap[at];
+    return found;
+}
+
 int queue_take(queue *q, int rank)
+{
+    return queue_take_within(q, rank, INFINITY);
+}
+
+int queue_take_within(queue *q, int rank, double seconds)
 {
     const struct rank *r = &q->ranks[rank];
     int kept = 0, found = -1;
@@ -538,7 +587,7 @@ int queue_take(queue *q, int rank)
     while (q->heap_count && found < 0) { /* stages that some other rank should try are put back below */
         int stage = q->heap[0];
 
-        if (q->stages[stage].failures && failed_on(&q->stages[stage], rank) && better_rank(q, stage, rank)) {
+        if (for_another_rank(q, stage, rank)) {
             heap_remove(q, stage);
             q->stack[kept++] = stage;
         } else {
@@ -547,6 +596,8 @@ int queue_take(queue *q, int rank)
     }
     while (kept)
         heap_add(q, q->stack[--kept]);
+    if (found >= 0 && time_to_checkpoint(q, found) > seconds)
+        found = find_short(q, rank, seconds);
     if (found >= 0)
         set_state(q, found, QUEUE_LEASED);
     return found;
@@ -556,10 +607,7 @@ void queue_finished(queue *q, int stage, int rank, double seconds)
 {
     if (q->stages[stage].state == QUEUE_DONE)
         return;
-    if (seconds >= 0 && q->plan.cost[stage] > 0) {
-        q->measured[q->plan.kind[stage]] += seconds;
-        q->planned[q->plan.kind[stage]] += q->plan.cost[stage];
-    }
+    queue_learn(q, stage, seconds);
     q->ranks[rank].streak = 0;
     q->ranks[rank].suspected = false;
     judge_others(q, stage, rank, true);

@@ -4,6 +4,9 @@
  * after too many failures.  Among the ready stages the one with the longest expected path to the end of its trials goes
  * first.  Expected costs are the plan's, corrected for each kind of stage by what has been measured.
  *
+ * When the time left is known, only stages are given out that reach their next checkpoint in it, as far as their cost is known:
+ * their end, or, for kinds that save what they have come to when they are stopped, a short time.
+ *
  * Faults (worker/causes.h has the budgets):
  * - A stage whose budget is spent is set aside; what needs it can then not run.
  * - A stage that failed on a rank goes to another one, while there is another one.
@@ -26,6 +29,9 @@ struct queue_plan {
     const int *kind;    /* (stages), below kinds: what costs are learned by */
     const double *cost; /* (stages) expected seconds, in any unit that is the same for a kind */
     int attempts;       /* retry.attempts */
+    /* (kinds) seconds after which a stopped stage of this kind has something to continue from; INFINITY: only when it is
+     * finished.  NULL: for all kinds. */
+    const double *saves_after;
 };
 
 enum queue_state {
@@ -47,6 +53,8 @@ void queue_free(queue *q);
 /* Before the first queue_take(): what is finished already, and what is wanted.  A wanted stage is made WAITING or READY
  * with all that it needs and that is not done. */
 void queue_set_done(queue *q, int stage);
+/* What a finished stage took, in an earlier run: for learning costs. */
+void queue_learn(queue *q, int stage, double seconds);
 void queue_set_aside(queue *q, int stage);
 void queue_want(queue *q, int stage);
 
@@ -63,6 +71,10 @@ bool queue_rank_suspected(const queue *q, int rank);
 
 /* The stage that this rank should run next, now leased; -1 if there is none for it at this time. */
 int queue_take(queue *q, int rank);
+/* The same when everything ends in so many seconds, which may be INFINITY. */
+int queue_take_within(queue *q, int rank, double seconds);
+/* The least expected time to the next checkpoint of any ready stage; 0 where a cost is unknown, INFINITY if none is ready. */
+double queue_least(const queue *q);
 /* seconds: what it took, for learning costs; NaN: unknown. */
 void queue_finished(queue *q, int stage, int rank, double seconds);
 /* True: the stage has been set aside. */

@@ -95,6 +95,42 @@ static void test_longest_path_first(void **state)
     queue_free(q);
 }
 
+/* Stages of kind 0 must be finished to be worth anything, those of kind 1 save themselves within 4 s of being stopped. */
+static void test_only_what_fits_into_the_time_left(void **state)
+{
+    static const double saves_after[3] = {INFINITY, 4, INFINITY};
+    struct graph g;
+    queue *q;
+
+    (void)state;
+    graph_begin(&g);
+    int big = add(&g, 0, 50, -1), small = add(&g, 0, 10, -1), tiny = add(&g, 0, 5, -1), saving = add(&g, 1, 100, -1),
+        past = add(&g, 0, 1, -1);
+
+    g.plan.saves_after = saves_after;
+    q = make(&g, 2);
+    queue_set_done(q, past);
+    assert_true(isinf(queue_least(q))); /* nothing is ready */
+    queue_want(q, big);
+    queue_want(q, small);
+    queue_want(q, tiny);
+    assert_float_equal(queue_least(q), 0, 0);          /* nothing is known, so nothing is ruled out: */
+    assert_int_equal(queue_take_within(q, 1, 1), big); /* it may be quick */
+    assert_false(queue_failed(q, big, 1, CAUSE_interrupted));
+    queue_learn(q, past, 2); /* an earlier run: twice as slow as planned */
+    assert_float_equal(queue_least(q), 10, 1e-9);
+    assert_int_equal(queue_take_within(q, 1, 99), small); /* big would need 100 s */
+    assert_int_equal(queue_take_within(q, 2, 9.9), -1);
+    assert_int_equal(queue_take_within(q, 2, 10), tiny);
+    queue_finished(q, tiny, 2, 10);
+    queue_want(q, saving);
+    assert_float_equal(queue_least(q), 4, 1e-9);
+    assert_int_equal(queue_take_within(q, 2, 3.9), -1);
+    assert_int_equal(queue_take_within(q, 2, 4.1), saving); /* 200 s, but what it has come to is kept */
+    assert_int_equal(queue_take(q, 1), big);                /* without an end everything fits */
+    queue_free(q);
+}
+
 static void test_what_is_done_is_not_run_again(void **state)
 {
     struct graph g;
@@ -281,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_longest_path_first),
+        cmocka_unit_test(test_only_what_fits_into_the_time_left),
         cmocka_unit_test(test_what_is_done_is_not_run_again),
         cmocka_unit_test(test_poison_stage_is_set_aside),
         cmocka_unit_test(test_no_second_try_where_it_makes_no_sense),
