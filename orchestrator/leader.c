@@ -20,6 +20,11 @@ static const double RESULTS_SECONDS = 4;  /* least time between two makings of r
 static const double RESULTS_SHARE = 0.05; /* most of rank 0's time that they may take */
 static const double STOP_SECONDS = 3.4;   /* from the request to stop to leaving, whatever is still running */
 
+static const double MARGIN_SHARE =
+    1. / 6; /* of the time that a run has: what it keeps between its last work and the end, */
+static const double LEAST_MARGIN = 10, MOST_MARGIN = 90; /* within these bounds, s */
+static const double SAVE_SECONDS = 10; /* after which a stage that saves itself when stopped is worth having begun */
+
 static volatile sig_atomic_t signal_seen;
 
 static void note_signal(int number)
@@ -48,6 +53,10 @@ static void look_around(struct leader *l)
         return;
     l->looked = t;
     leader_look_after_workers(l);
+    if (!l->stopping && leader_seconds_left(l) <= 0) {
+        l->stop_seconds = fmax(STOP_SECONDS, l->margin / 2);
+        leader_stop_soon(l, "out of time");
+    }
     if (!l->stopping && folder_stop_asked(l->o->folder, who, sizeof who))
         leader_stop_soon(l, *who ? who : "asked to");
     if (!l->stopping && access(l->o->folder->ledger, F_OK)) {
@@ -90,11 +99,27 @@ static bool anyone_left(const struct leader *l)
     return rank_clock() - l->started < l->o->patience && !l->abrupt;
 }
 
+/* No ready stage reaches a checkpoint in the time left. */
+static void stop_if_nothing_fits(struct leader *l)
+{
+    double left = leader_seconds_left(l), least = isfinite(left) ? queue_least(l->queue) : 0;
+    char reason[sizeof l->stop_reason], needs[32], has[32];
+
+    if (least <= left)
+        return;
+    live_span(least, needs, sizeof needs);
+    live_span(fmax(left, 0), has, sizeof has);
+    snprintf(reason, sizeof reason, "out of time: what comes next needs %s, and %s are left", needs, has);
+    leader_stop_soon(l, reason);
+}
+
 /* Nothing is running, and nothing will. */
 static bool is_over(struct leader *l)
 {
     if (leases_out(l))
-        return l->stopping && rank_clock() - l->stop_asked > STOP_SECONDS;
+        return l->stopping && rank_clock() - l->stop_asked > l->stop_seconds;
+    if (!l->stopping && queue_count(l->queue, QUEUE_READY))
+        stop_if_nothing_fits(l);
     if (l->stopping || !queue_count(l->queue, QUEUE_READY))
         return true;
     if (!anyone_left(l)) {
@@ -136,6 +161,13 @@ static void loop(struct leader *l)
 
 /* ------------------------------------------------------------------------------------------------ beginning and end */
 
+/* What stopping costs: what trains saves itself, the rest begins anew. */
+static void fill_saves_after(struct leader *l)
+{
+    for (int kind = 0; kind < STAGE_KIND_COUNT; kind++)
+        l->saves_after[kind] = stage_kind_saves((enum stage_kind)kind) ? SAVE_SECONDS : INFINITY;
+}
+
 static int begin(struct leader *l, err *e)
 {
     const struct plan *p = l->plan;
@@ -145,11 +177,13 @@ static int begin(struct leader *l, err *e)
                                  .needs = p->needs,
                                  .kind = p->kind,
                                  .cost = p->cost,
+                                 .saves_after = l->saves_after,
                                  .attempts = (int)p->sweep->setting[SETTING_RETRY_ATTEMPTS].number};
     struct ledger_summary summary;
     struct hello_message self;
     struct standing s;
 
+    fill_saves_after(l);
     l->workers = calloc((size_t)l->ranks + 1, sizeof *l->workers);
     l->live.worker = calloc((size_t)l->ranks + 1, sizeof *l->live.worker);
     l->trial_of_last = malloc(((size_t)p->stages_count + 1) * sizeof *l->trial_of_last);
@@ -248,9 +282,10 @@ static void listen_to_signals(void)
 
 int leader_run(MPI_Comm comm, const struct leader_options *o, struct leader_end *end, err *e)
 {
-    struct leader l = {.o = o, .plan = o->plan, .work_changed = true};
+    struct leader l = {.o = o, .plan = o->plan, .work_changed = true, .stop_seconds = STOP_SECONDS};
 
     *end = (struct leader_end){0};
+    l.margin = fmin(MOST_MARGIN, fmax(LEAST_MARGIN, MARGIN_SHARE * (o->ends - leader_wall_clock())));
     listen_to_signals();
     MPI_Comm_size(comm, &l.ranks);
     if (mail_open(comm, &l.mail, e))

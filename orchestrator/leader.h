@@ -21,6 +21,7 @@ struct leader_options {
     const struct plan *plan;
     const struct folder *folder; /* made, and locked by this process */
     double patience;             /* s of silence after which a worker is given up */
+    double ends;                 /* s since 1970 when everything here is ended by force; 0: nobody knows */
     int threads;                 /* of each trainer; 0: the workers decide */
     bool show;                   /* progress on stderr */
     const char *version;         /* of the program, for the records */
@@ -35,7 +36,10 @@ struct leader_end {
     bool no_workers; /* work is left, but nobody to do it: a new MPI job could go on */
 };
 
-/* Run what is left of the plan with the workers of comm, whose rank is 0 here; they are in rank_serve().  Signals INT,
+/* Where the end is known, only stages are begun that reach a checkpoint before it, the running ones are stopped, with what they
+ * have come to saved, in good time, and the run ends early when nothing fits any more.
+ *
+ * Run what is left of the plan with the workers of comm, whose rank is 0 here; they are in rank_serve().  Signals INT,
  * TERM, USR1 and USR2 and the folder's stop file end it early.  *abrupt: a rank has died, so leave without
  * MPI_Finalize(). 0: all trials are done.  ERR_WORKER: nothing is left but failures.  ERR_INTERRUPTED: run again to
  * continue.  ERR_STORAGE: the folder cannot be written.  ERR_DAMAGED: the ledger is. */

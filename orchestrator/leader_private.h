@@ -52,8 +52,10 @@ struct leader {
     bool work_changed; /* someone may be able to take something */
     bool stopping, abrupt, no_workers;
     char stop_reason[128];
-    double stop_asked;
-    err storage; /* why nothing can be written any more */
+    double stop_asked, stop_seconds;      /* when, and how long what is running may take to stop */
+    double saves_after[STAGE_KIND_COUNT]; /* see struct queue_plan */
+    double margin;                        /* s between the last work and the end of everything */
+    err storage;                          /* why nothing can be written any more */
     double synced, looked, lived, beaten, resulted, results_took;
     bool unshown; /* facts since results.h5 was made */
     struct live live;
@@ -66,6 +68,9 @@ struct leader {
 double leader_wall_clock(void); /* s since 1970 */
 /* Hand out nothing more, and end when nothing runs; the first reason counts. */
 void leader_stop_soon(struct leader *l, const char *reason);
+
+/* Seconds that work may still take; INFINITY where no end is known. */
+double leader_seconds_left(const struct leader *l);
 
 /* Take in a fact that rank 0 makes itself and put it into the ledger's next group.  Frees the payload. */
 void leader_record(struct leader *l, enum fact type, char *payload);

@@ -20,6 +20,11 @@ double leader_wall_clock(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double leader_seconds_left(const struct leader *l)
+{
+    return l->o->ends > 0 ? l->o->ends - l->margin - leader_wall_clock() : INFINITY;
+}
+
 void leader_stop_soon(struct leader *l, const char *reason)
 {
     if (l->stopping)
@@ -189,9 +194,10 @@ void leader_fill_queue(struct leader *l, struct standing *s)
             forget(l, i, why);
             s->finished[i] = false;
         }
-        if (s->finished[i])
+        if (s->finished[i]) {
             queue_set_done(l->queue, i);
-        else if (known && known->aside)
+            queue_learn(l->queue, i, known->seconds);
+        } else if (known && known->aside)
             queue_set_aside(l->queue, i);
     }
     for (int t = 0; t < p->trials_count; t++)
@@ -265,16 +271,20 @@ static int lease_depth(const struct leader *l, const struct worker *w)
 
 void leader_hand_out(struct leader *l)
 {
+    double left;
+
     if (l->stopping || !l->work_changed)
         return;
     l->work_changed = false;
+    left = leader_seconds_left(l);
     for (bool more = true; more;) { /* in rounds, so that no worker takes all while others have none */
         more = false;
         for (int r = 1; r < l->ranks; r++) {
             struct worker *w = &l->workers[r];
             int stage;
 
-            if (!w->present || w->leases_count >= lease_depth(l, w) || (stage = queue_take(l->queue, r)) < 0)
+            if (!w->present || w->leases_count >= lease_depth(l, w) ||
+                (stage = queue_take_within(l->queue, r, left)) < 0)
                 continue;
             give_lease(l, r, stage);
             more = true;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "orchestrator/batch.h"
 #include "orchestrator/launch.h"
 #include "orchestrator/leader.h"
 #include "orchestrator/lock.h"
@@ -45,6 +46,7 @@ static int lead(const struct run_options *o, struct session *session, struct lea
     struct leader_options leader = {.plan = &s->plan,
                                     .folder = &s->folder,
                                     .patience = o->patience,
+                                    .ends = batch_ends(),
                                     .show = !o->outcome,
                                     .version = session->origin.version,
                                     .results = make_results,

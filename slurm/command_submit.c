@@ -206,6 +206,8 @@ static int write_script(const struct submission *job, char path[PATH_MAX + 8], e
 
 /* ---- sbatch ---- */
 
+static const double SBATCH_SECONDS = 120; /* a busy controller may take its time */
+
 /* A line of digits, perhaps with ";cluster" behind them, is the job's number; what else sbatch says is for the user. */
 static void read_answer(char *answer, char id[32])
 {
@@ -227,7 +229,7 @@ static int submit(const struct submission *job, err *e)
 
     if (write_script(job, path, e))
         return e->code;
-    if (process_run(argv, answer, sizeof answer, &status, e)) {
+    if (process_run(argv, SBATCH_SECONDS, answer, sizeof answer, &status, e)) {
         if (e->code == ERR_MISSING)
             err_set(e, ERR_MISSING,
                     "there is no sbatch here: submit from a node of the cluster, or run the sweep here with sluice run "

@@ -226,7 +226,10 @@ int fit_run(struct fit *f, err *e)
     float *initial = malloc(f->parameters->count * sizeof *initial);
 
     s.records = calloc((size_t)f->schedule.epochs, sizeof *s.records);
-    if (!order || !initial || !s.records) {
+    if (!stage_kind_saves(f->job->kind)) {
+        err_set(e, ERR_BUG, "stages of kind %s save themselves when stopped, and stage_kind_saves() does not say so",
+                stage_kind_name(f->job->kind));
+    } else if (!order || !initial || !s.records) {
         err_set(e, ERR_NOMEM, "no memory for an order of %zu images", f->images);
     } else {
         memcpy(initial, f->parameters->value, f->parameters->count * sizeof *initial);

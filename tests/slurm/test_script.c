@@ -119,7 +119,7 @@ static void run_checker(const char *const *argv)
     int status;
     err e = {0};
 
-    if (process_run(argv, output, sizeof output, &status, &e) == ERR_MISSING) {
+    if (process_run(argv, 60, output, sizeof output, &status, &e) == ERR_MISSING) {
         print_message("%s is not installed: not checked with it\n", argv[0]);
         return;
     }
@@ -262,7 +262,7 @@ static int run_script(const char *text)
     err e = {0};
 
     write_file("job.sh", text, 0644);
-    process_run((const char *[]){"bash", "job.sh", NULL}, output, sizeof output, &status, &e);
+    process_run((const char *[]){"bash", "job.sh", NULL}, 60, output, sizeof output, &status, &e);
     if (e.code || status == 127 || status == 126)
         fail_msg("%s: %s", e.text, output);
     return status;
@@ -586,16 +586,16 @@ static void test_process(void **state)
     err e = {0};
 
     (void)state;
-    assert_int_equal(process_run((const char *[]){"bash", "-c", "echo a; echo b >&2; exit 7", NULL}, output,
+    assert_int_equal(process_run((const char *[]){"bash", "-c", "echo a; echo b >&2; exit 7", NULL}, 60, output,
                                  sizeof output, &status, &e),
                      0);
     assert_string_equal(output, "a\nb\n");
     assert_int_equal(status, 7);
-    process_run((const char *[]){"bash", "-c", "printf %0100000d 1; kill -TERM $$", NULL}, output, sizeof output,
+    process_run((const char *[]){"bash", "-c", "printf %0100000d 1; kill -TERM $$", NULL}, 60, output, sizeof output,
                 &status, &e);
     assert_string_equal(output, "0000000"); /* cut, and the program could say it all */
     assert_int_equal(status, 128 + 15);
-    assert_int_equal(process_run((const char *[]){"no-such-program", NULL}, output, sizeof output, &status, &e),
+    assert_int_equal(process_run((const char *[]){"no-such-program", NULL}, 60, output, sizeof output, &status, &e),
                      ERR_MISSING);
     assert_non_null(strstr(e.text, "no-such-program"));
 }
