@@ -7,7 +7,7 @@
 #include <string.h>
 
 const struct metric_info metric_info[METRIC_COUNT] = {
-#define M(id, key, label, unit, sign, digits, help) {key, label, unit, sign, digits, help},
+#define M(id, field, label, unit, sign, digits, help) {#field, label, unit, sign, digits, help},
     METRICS(M)
 #undef M
 };

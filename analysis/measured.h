@@ -7,7 +7,8 @@
  *                                   FAA = A_(T-1)      CAA = mean over t of A_t
  *   forgetting of task k            F_k = max over t of a[t][k] - a[T-1][k]  (never negative)
  *                                   FFM = mean over k < T-1 of F_k
- * FAA, CAA and FFM are taken from the store; A_t and F_k are computed here from its accuracy table. */
+ *   backward transfer               BWT = mean over k < T-1 of a[T-1][k] - a[k][k]
+ * Metrics are taken from the store; A_t and F_k are computed here from its accuracy table. */
 #ifndef ANALYSIS_MEASURED_H
 #define ANALYSIS_MEASURED_H
 
@@ -19,18 +20,26 @@
 #include "io/tables.h"
 
 // clang-format off
-/* M(id, key, label, unit, sign, digits, help): sign is 1 where more is better, -1 where less is. */
+/* M(id, field, label, unit, sign, digits, help): field is that of /trials, and the metric's key; sign is 1 where more is better,
+ * -1 where less is. */
 #define METRICS(M)                                                                                                     \
-    M(FAA, "faa", "FAA", "%", 1, 2, "final average accuracy")                                                          \
-    M(CAA, "caa", "CAA", "%", 1, 2, "cumulative average accuracy")                                                     \
-    M(FFM, "ffm", "FFM", "%", -1, 2, "final forgetting measure")                                                       \
-    M(TII, "tii_accuracy", "TII", "%", 1, 2, "task identity inferred rightly")                                         \
-    M(SECONDS, "seconds", "time", "s", -1, 1, "wall time of the trial's stages, shared ones included")                 \
-    M(CORE_SECONDS, "core_seconds", "core time", "s", -1, 1, "wall time times cores")                                  \
-    M(PARAMETERS, "trainable_parameters", "trained", "", -1, 0, "trainable parameters")
+    M(FAA, faa, "FAA", "%", 1, 2, "final average accuracy")                                                            \
+    M(CAA, caa, "CAA", "%", 1, 2, "cumulative average accuracy")                                                       \
+    M(FFM, ffm, "FFM", "%", -1, 2, "final forgetting measure")                                                         \
+    M(BWT, bwt, "BWT", "%", 1, 2, "backward transfer")                                                                 \
+    M(TII, tii_accuracy, "TII", "%", 1, 2, "task identity inferred rightly")                                           \
+    M(FAA_BEFORE, faa_before, "FAA before", "%", 1, 2, "FAA before the head is aligned")                               \
+    M(CAA_BEFORE, caa_before, "CAA before", "%", 1, 2, "CAA before the head is aligned")                               \
+    M(FFM_BEFORE, ffm_before, "FFM before", "%", -1, 2, "FFM before the head is aligned")                              \
+    M(BWT_BEFORE, bwt_before, "BWT before", "%", 1, 2, "BWT before the head is aligned")                               \
+    M(TII_BEFORE, tii_before, "TII before", "%", 1, 2, "task identity inferred rightly before its own alignment")      \
+    M(TII_SAMPLE, tii_sample, "TII by sample", "%", 1, 2, "task identity inferred rightly without a vote")             \
+    M(SECONDS, seconds, "time", "s", -1, 1, "wall time of the trial's stages, shared ones included")                   \
+    M(CORE_SECONDS, core_seconds, "core time", "s", -1, 1, "wall time times cores")                                    \
+    M(PARAMETERS, trainable_parameters, "trained", "", -1, 0, "trainable parameters")
 
 enum metric {
-#define M(id, key, label, unit, sign, digits, help) METRIC_##id,
+#define M(id, field, label, unit, sign, digits, help) METRIC_##id,
     METRICS(M)
 #undef M
     METRIC_COUNT

@@ -233,13 +233,9 @@ static int read_trials(struct reader *k)
         m->status[i] = trial_status_by_name(row->status);
         m->attempts[i] = row->attempts;
         ok = (m->cause[i] = strdup(row->cause)) != NULL;
-        m->metric[METRIC_FAA][i] = row->faa;
-        m->metric[METRIC_CAA][i] = row->caa;
-        m->metric[METRIC_FFM][i] = row->ffm;
-        m->metric[METRIC_TII][i] = row->tii_accuracy;
-        m->metric[METRIC_SECONDS][i] = row->seconds;
-        m->metric[METRIC_CORE_SECONDS][i] = row->core_seconds;
-        m->metric[METRIC_PARAMETERS][i] = (double)row->trainable_parameters;
+#define M(id, field, label, unit, sign, digits, help) m->metric[METRIC_##id][i] = (double)row->field;
+        METRICS(M)
+#undef M
         if (m->status[i] == STATUS_COUNT)
             return err_set(k->e, ERR_DAMAGED, "%s: trial %" PRId64 " has the status '%s', which does not exist",
                            k->path, row->trial, row->status);

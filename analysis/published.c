@@ -8,7 +8,7 @@
 /* A number of the row; NaN if the key is none of the numbers or its value is not one. */
 static double *number_of(struct published_row *row, const char *key, double *seeds)
 {
-    for (int k = METRIC_FAA; k <= METRIC_FFM; k++) {
+    for (int k = METRIC_FAA; k <= METRIC_BWT; k++) {
         size_t n = strlen(metric_info[k].key);
         if (strncmp(key, metric_info[k].key, n))
             continue;

@@ -5,7 +5,7 @@
  *     source: "NoRGa, NeurIPS 2024"
  *     rows: [{method: norga, gate.activation: [tanh, sigmoid], faa: 94.48, faa_sd: 0.13}]
  *
- * A row has conditions (an option and the values that it may have), numbers (faa, caa, ffm, and their deviations _sd;
+ * A row has conditions (an option and the values that it may have), numbers (faa, caa, ffm, bwt, and their deviations _sd;
  * `seeds` if the source says how many) and a label. */
 #ifndef ANALYSIS_PUBLISHED_H
 #define ANALYSIS_PUBLISHED_H

@@ -145,17 +145,19 @@ static void compose_ablation(struct report *r)
 
     const struct ablation *a = r->a;
     struct report_column columns[16];
-    enum metric shown[] = {METRIC_FAA, METRIC_CAA, METRIC_FFM, METRIC_TII};
-    int count = 0;
+    enum metric shown[5] = {METRIC_FAA, METRIC_CAA, METRIC_FFM};
+    int count = 0, measures = 3;
     bool unfinished = with_status(r->m, STATUS_done) < r->m->trials;
 
     columns[count++] = (struct report_column){COLUMN_COUNT, "seeds", "seeds", "", 0};
     if (unfinished)
         columns[count++] = (struct report_column){COLUMN_TEXT, "done", "done", "", 0};
+    if (any_measured(a, METRIC_TII))
+        shown[measures++] = METRIC_TII;
+    if (a->main > METRIC_FFM && a->main != METRIC_TII)
+        shown[measures++] = a->main;
     int first = count;
-    for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) {
-        if (shown[k] == METRIC_TII && !any_measured(a, METRIC_TII))
-            continue;
+    for (int k = 0; k < measures; k++) {
         columns[count++] = metric_column(shown[k], COLUMN_SPREAD);
         if (shown[k] == METRIC_FAA)
             columns[count++] = (struct report_column){COLUMN_INTERVAL, "95 % CI", "faa_ci95", "", 2};
@@ -171,9 +173,7 @@ static void compose_ablation(struct report *r)
         put_number(r->d, t, (double)group->count);
         if (unfinished)
             put_text(r->d, t, "%zu/%zu", group->status[STATUS_done], group->trials);
-        for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) {
-            if (shown[k] == METRIC_TII && !any_measured(a, METRIC_TII))
-                continue;
+        for (int k = 0; k < measures; k++) {
             put_estimate(r->d, t, &group->metric[shown[k]]);
             if (shown[k] == METRIC_FAA)
                 put_estimate(r->d, t, &group->metric[METRIC_FAA]);
@@ -443,6 +443,38 @@ static void compose_tasks(struct report *r, const char *id, const char *title, c
                       r->m->tasks);
 }
 
+/* What the first table leaves out. */
+static void compose_measures(struct report *r)
+{
+    static const enum metric measures[] = {METRIC_BWT,        METRIC_FAA_BEFORE, METRIC_CAA_BEFORE, METRIC_FFM_BEFORE,
+                                           METRIC_BWT_BEFORE, METRIC_TII_BEFORE, METRIC_TII_SAMPLE};
+    enum { MEASURES = sizeof measures / sizeof *measures };
+    const struct ablation *a = r->a;
+    struct report_column columns[MEASURES];
+    enum metric shown[MEASURES];
+    int count = 0;
+
+    for (int k = 0; k < MEASURES; k++)
+        if (any_measured(a, measures[k])) {
+            shown[count] = measures[k];
+            columns[count++] = metric_column(measures[k], COLUMN_SPREAD);
+        }
+    if (!count)
+        return;
+    struct report_table *t = group_table(
+        r, "measures", "Backward transfer, and accuracies before alignment",
+        "BWT: mean change of the earlier tasks since each was learned. Before: without the alignment of the head; for "
+        "TII, of its own. By sample: without a vote of the batch.",
+        columns, count);
+    for (size_t g = 0; g < a->groups_count; g++) {
+        put_levels(r, t, a->groups[g].level);
+        for (int k = 0; k < count; k++)
+            put_estimate(r->d, t, &a->groups[g].metric[shown[k]]);
+    }
+    for (int k = 0; t && k < count; k++)
+        table_mark_best(t, a->by_count + k, metric_info[shown[k]].sign);
+}
+
 static void compose_curves(struct report *r)
 {
     if (r->m->tasks < 1 || !r->a->observations_count)
@@ -459,6 +491,7 @@ static void compose_curves(struct report *r)
             r, "forgetting", "Forgetting of each task",
             "Best accuracy that a task ever had, less its accuracy at the end. The last task has nothing to forget.",
             r->m->forgetting, r->m->tasks - 1);
+    compose_measures(r);
     plot_matrices(r->d, r->a, r->e);
 }
 

@@ -15,6 +15,20 @@
 
 enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
 
+/* What a trial is judged by; how each is computed: orchestrator/metrics.h.  Fields of /trials. */
+#define METRIC_FIELDS(F)                                                                                       \
+    F(REAL, faa, "%", "final average accuracy: mean over all tasks after the last one")                        \
+    F(REAL, caa, "%", "cumulative average accuracy: mean of the average accuracies after each task")           \
+    F(REAL, ffm, "%", "final forgetting measure: mean drop of the earlier tasks from their best")              \
+    F(REAL, bwt, "%", "backward transfer: mean change of the earlier tasks since each was learned")            \
+    F(REAL, tii_accuracy, "%", "test images whose inferred task is right, after the last task")                \
+    F(REAL, faa_before, "%", "faa of the accuracies before the alignment of the head")                         \
+    F(REAL, caa_before, "%", "caa of the accuracies before the alignment of the head")                         \
+    F(REAL, ffm_before, "%", "ffm of the accuracies before the alignment of the head")                         \
+    F(REAL, bwt_before, "%", "bwt of the accuracies before the alignment of the head")                         \
+    F(REAL, tii_before, "%", "tii_accuracy of the last task's inference before its alignment, without a vote") \
+    F(REAL, tii_sample, "%", "the same after its alignment: tii_accuracy, where batches do not vote")
+
 /* /trials: one trial.  In results.h5 the options that the sweep varies stand between seed and faa (io/store.h). */
 #define TRIAL_FIELDS(F)                                                                                     \
     F(INT, trial, "", "number of the trial in the sweep, counted from 0")                                   \
@@ -24,10 +38,7 @@ enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
     F(NAME, dataset, "", "the data set")                                                                    \
     F(NAME, backbone, "", "the frozen Vision Transformer")                                                  \
     F(INT, seed, "", "seed of everything random that has no seed of its own")                               \
-    F(REAL, faa, "%", "final average accuracy: mean over all tasks after the last one")                     \
-    F(REAL, caa, "%", "cumulative average accuracy: mean of the average accuracies after each task")        \
-    F(REAL, ffm, "%", "final forgetting measure: mean drop of the earlier tasks from their best")           \
-    F(REAL, tii_accuracy, "%", "test images whose inferred task is right, after the last task")             \
+    METRIC_FIELDS(F)                                                                                        \
     F(REAL, seconds, "s", "wall time of the trial's stages, each counted in full")                          \
     F(REAL, core_seconds, "s", "wall time times cores of the trial's stages, each shared among its trials") \
     F(INT, attempts, "", "attempts at the trial's stages")                                                  \
@@ -41,13 +52,13 @@ enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
     F(TEXT, value, "", "its value as text")
 
 /* /accuracy: one evaluation of one task's test set. */
-#define ACCURACY_FIELDS(F)                                                                                  \
-    F(INT, after_task, "", "the evaluation took place after this task was learned, counted from 0")         \
-    F(INT, task, "", "the task whose test images were evaluated, counted from 0")                           \
-    F(NAME, phase, "", "before or after the alignment of the head")                                         \
-    F(REAL, accuracy, "%", "test images whose class is right")                                              \
-    F(REAL, tii_accuracy, "%", "test images whose inferred task is right; NaN for methods that infer none") \
-    F(REAL, loss, "nat", "mean cross-entropy of the test images over all classes")                          \
+#define ACCURACY_FIELDS(F)                                                                                     \
+    F(INT, after_task, "", "the evaluation took place after this task was learned, counted from 0")            \
+    F(INT, task, "", "the task whose test images were evaluated, counted from 0")                              \
+    F(NAME, phase, "", "before or after the alignment of the head; tii-before, tii-after: of the TII learner") \
+    F(REAL, accuracy, "%", "test images whose class is right")                                                 \
+    F(REAL, tii_accuracy, "%", "test images whose inferred task is right; NaN for methods that infer none")    \
+    F(REAL, loss, "nat", "mean cross-entropy of the test images over all classes")                             \
     F(INT, images, "", "test images evaluated")
 
 /* /training: one epoch of one stage. */

@@ -22,7 +22,7 @@ static const char help[] = "usage: sluice train TRIAL.yaml [KEY=VALUE ...] [--ou
                            "  --threads N   threads (default: all cores); the result does not depend on it\n"
                            "\n"
                            "example: sluice train sweeps/quickstart.yaml method=norga gate.activation=tanh "
-                           "prompt.length=5 seed=0 --out /tmp/one\n";
+                           "prompt.length=5 seed=0 --out runs/one\n";
 
 static void print_number(double x)
 {
@@ -61,6 +61,8 @@ static int show(const struct study *s, err *e)
     print_number(m.caa);
     printf("   FFM %%");
     print_number(m.ffm);
+    printf("   BWT %%");
+    print_number(m.bwt);
     printf("   TII accuracy %%");
     print_number(m.tii_accuracy);
     printf("\nresults: %s\n", s->folder.results);

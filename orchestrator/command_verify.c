@@ -1,5 +1,4 @@
 /* orchestrator/command_verify.c - `sluice verify`: ledger, digests and files against each other. */
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,11 +65,6 @@ static void check_checkpoint(const struct study *s, int stage, struct findings *
     h5_close(file);
 }
 
-static bool same(double a, double b)
-{
-    return a == b || (isnan(a) && isnan(b));
-}
-
 static void check_results(const struct study *s, struct findings *f)
 {
     struct results r = {0};
@@ -85,10 +79,9 @@ static void check_results(const struct study *s, struct findings *f)
     } else {
         for (int t = 0; t < s->plan.trials_count && !e.code; t++) {
             struct trial_metrics m = results_metrics(&s->plan, t, &s->history, &e);
-            const struct trial_row *row = &r.trials[t];
+            struct trial_metrics stored = metrics_of_row(&r.trials[t]);
 
-            if (!same(m.faa, row->faa) || !same(m.caa, row->caa) || !same(m.ffm, row->ffm) ||
-                !same(m.tii_accuracy, row->tii_accuracy))
+            if (!metrics_equal(&m, &stored))
                 found(f, "%s: the numbers of trial %d are not those of the ledger", s->folder.results, t);
         }
     }

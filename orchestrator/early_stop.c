@@ -155,10 +155,7 @@ static double value_of(const early_stop *s, int trial, int64_t task, const struc
     }
     m = metrics_of(rows, count, (int)task + 1);
     free(rows);
-    return s->sign * (!strcmp(s->metric, "caa")            ? m.caa
-                      : !strcmp(s->metric, "ffm")          ? m.ffm
-                      : !strcmp(s->metric, "tii_accuracy") ? m.tii_accuracy
-                                                           : m.faa);
+    return s->sign * metrics_by_name(&m, s->metric);
 }
 
 static bool comparable(const early_stop *s, int a, int b)

@@ -135,17 +135,14 @@ static void add_trial(struct tables *t, int trial, err *e)
     for (int k = 0; k < STAGE_KIND_COUNT; k++)
         row->trainable_parameters += parameters[k];
     m = metrics_of((const struct accuracy_row *)t->own.rows, (int)t->own.count, tasks_of(t->plan, trial));
-    row->faa = m.faa;
-    row->caa = m.caa;
-    row->ffm = m.ffm;
-    row->tii_accuracy = m.tii_accuracy;
+    metrics_to_row(&m, row);
     free(stages);
 }
 
 struct trial_metrics results_metrics(const struct plan *plan, int trial, const struct history *h, err *e)
 {
     struct list rows = {.size = sizeof(struct accuracy_row)};
-    struct trial_metrics m = {NAN, NAN, NAN, NAN};
+    struct trial_metrics m = metrics_of(NULL, 0, 0);
     int *stages = NULL, count = 0;
 
     if (plan_trial_stages(plan, trial, &stages, &count, e))

@@ -20,7 +20,7 @@
 #define SETTINGS(S)                                                                                                     \
     S(NAME, "name", NAME, "", 0, 63, "", "names the sweep and its output folder; the file's name if left out")          \
     S(DESCRIPTION, "description", LINE, "", 0, 1000, "", "what the sweep is for")                                       \
-    S(METRIC_NAME, "metric.name", CHOICE, "faa", 0, 0, "faa|caa|ffm|tii_accuracy", "the result that trials are compared by") \
+    S(METRIC_NAME, "metric.name", CHOICE, "faa", 0, 0, "faa|caa|ffm|bwt|tii_accuracy", "the result that trials are compared by") \
     S(METRIC_GOAL, "metric.goal", CHOICE, "maximize", 0, 0, "maximize|minimize", "which direction is better")           \
     S(EARLY_STOP_RULE, "early_stop.rule", CHOICE, "none", 0, 0, "none|asha|halving|median|floor", "whether trials that fall behind are stopped before their last task") \
     S(EARLY_STOP_REDUCTION, "early_stop.reduction", INT, "3", 2, 100, "", "asha, halving: one trial in so many goes on at each rung") \

@@ -11,7 +11,7 @@
  *   include    extra trials: their options over those of `trial`
  *   when       {if: {option: value or [values]}, set: {option: value}}, in order, for every trial
  *   exclude    trials of the product, after `when`, for which all options match, are left out
- *   published  {source, rows: [{option: value, ..., faa, faa_sd, caa, caa_sd, ffm, ffm_sd, label}]}
+ *   published  {source, rows: [{option: value, ..., faa, faa_sd, caa, caa_sd, ffm, ffm_sd, bwt, bwt_sd, label}]}
  *   defaults   other files, relative to this one, read first.  What this file says replaces what they say: options, axes
  *              and settings one by one, zip, random, include, exclude, when and published as a whole
  *
@@ -60,7 +60,7 @@ struct sweep_rule {
     struct sweep_assignment *assignments;
 };
 
-#define PUBLISHED_NUMBERS(N) N(faa) N(faa_sd) N(caa) N(caa_sd) N(ffm) N(ffm_sd) N(seeds)
+#define PUBLISHED_NUMBERS(N) N(faa) N(faa_sd) N(caa) N(caa_sd) N(ffm) N(ffm_sd) N(bwt) N(bwt_sd) N(seeds)
 
 /* A published result: which trials it speaks of, its numbers in percent and how many seeds they are of; NaN where there is
  * none. */

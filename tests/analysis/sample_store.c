@@ -53,7 +53,14 @@ static void fill_trial(const struct sample *s, struct tables *t, int i)
                               .faa = NAN,
                               .caa = NAN,
                               .ffm = NAN,
+                              .bwt = NAN,
                               .tii_accuracy = NAN,
+                              .faa_before = NAN,
+                              .caa_before = NAN,
+                              .ffm_before = NAN,
+                              .bwt_before = NAN,
+                              .tii_before = NAN,
+                              .tii_sample = NAN,
                               .seconds = NAN,
                               .core_seconds = NAN,
                               .attempts = done || failed,
@@ -88,6 +95,7 @@ static void fill_trial(const struct sample *s, struct tables *t, int i)
     row->faa = last;
     row->caa = all / s->tasks;
     row->ffm = s->tasks > 1 ? forgotten / (s->tasks - 1) : NAN;
+    row->bwt = -row->ffm; /* every task is best when it is learned */
     row->tii_accuracy = 90;
     row->seconds = 60 + 10 * noise(i, 0, 1);
     row->core_seconds = row->seconds;

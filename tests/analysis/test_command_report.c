@@ -125,6 +125,34 @@ static void rows_and_baselines_can_be_chosen(void **state)
     contains(o->out, "Difference of FFM to the baseline");
 }
 
+/* BWT is there for machines and people, and can be what a report is about. */
+static void backward_transfer_is_a_metric(void **state)
+{
+    (void)state;
+    make_sweep("plain", &plain);
+    struct output *o = RUN("plain", "--table", "measures", "--json");
+    assert_int_equal(o->status, 0);
+    json_t *root = json_loads(o->out, 0, NULL);
+    json_t *measures = json_object_get(json_object_get(json_object_get(root, "tables"), "measures"), "rows");
+    assert_int_equal(json_array_size(measures), 8);
+    json_t *row = json_array_get(measures, 0);
+    double bwt = json_number_value(json_object_get(json_object_get(row, "bwt"), "mean"));
+    json_decref(root);
+    o = RUN("plain", "--table", "ablation", "--json");
+    root = json_loads(o->out, 0, NULL);
+    row = json_array_get(json_object_get(json_object_get(json_object_get(root, "tables"), "ablation"), "rows"), 0);
+    assert_float_equal(bwt, -json_number_value(json_object_get(json_object_get(row, "ffm"), "mean")), 1e-9);
+    assert_null(json_object_get(row, "bwt"));
+    json_decref(root);
+    o = RUN("plain", "--table", "measures", "--format", "csv");
+    contains(o->out, "bwt_mean,bwt_sd,bwt_count\n");
+    o = RUN("plain", "--metric", "bwt");
+    assert_int_equal(o->status, 0);
+    contains(o->out, "Difference of BWT to the baseline");
+    o = RUN("plain", "--metric", "bwt", "--table", "ablation", "--format", "csv");
+    contains(o->out, "bwt_mean,bwt_sd,bwt_count\n");
+}
+
 static void every_format_becomes_files(void **state)
 {
     static const char *const files[] = {
@@ -286,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_and_its_file_give_the_same_report),
         cmocka_unit_test(rows_and_baselines_can_be_chosen),
+        cmocka_unit_test(backward_transfer_is_a_metric),
         cmocka_unit_test(every_format_becomes_files),
         cmocka_unit_test(a_sweep_may_be_unfinished),
         cmocka_unit_test(mistakes_are_explained),

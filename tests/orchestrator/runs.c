@@ -18,6 +18,7 @@
 #include "io/h5.h"
 #include "io/store.h"
 #include "orchestrator/history.h"
+#include "orchestrator/metrics.h"
 
 extern char **environ;
 
@@ -293,8 +294,9 @@ static bool same(double a, double b)
 
 static bool same_trial(const struct trial_row *a, const struct trial_row *b)
 {
-    return a->trial == b->trial && !strcmp(a->key, b->key) && !strcmp(a->status, b->status) && same(a->faa, b->faa) &&
-           same(a->caa, b->caa) && same(a->ffm, b->ffm) && same(a->tii_accuracy, b->tii_accuracy) &&
+    struct trial_metrics x = metrics_of_row(a), y = metrics_of_row(b);
+
+    return a->trial == b->trial && !strcmp(a->key, b->key) && !strcmp(a->status, b->status) && metrics_equal(&x, &y) &&
            a->trainable_parameters == b->trainable_parameters;
 }
 

@@ -324,7 +324,7 @@ static const struct {
     {"metric: faa\n",
      "x.yaml:1:9: metric must be a map of keys and values, not a text"},
     {"metric: {name: accuracy}\n",
-     "x.yaml:1:16: metric.name is 'accuracy'; it must be one of faa|caa|ffm|tii_accuracy (did you mean 'tii_accuracy'?)"},
+     "x.yaml:1:16: metric.name is 'accuracy'; it must be one of faa|caa|ffm|bwt|tii_accuracy (did you mean 'tii_accuracy'?)"},
     {"metric: {nme: faa}\n",
      "x.yaml:1:10: there is no key 'metric.nme'; did you mean 'metric.name'?"},
     {"metric: {goal: max}\n",
