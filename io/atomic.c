@@ -30,12 +30,13 @@ int atomic_open(struct atomic_file *file, const char *path, err *e)
     return e->code;
 }
 
-int atomic_write(struct atomic_file *file, const void *bytes, size_t n, err *e)
+/* At the place, or at the end if it is negative. */
+static int write_all(struct atomic_file *file, off_t place, const void *bytes, size_t n, err *e)
 {
     const char *at = bytes;
 
     while (n) {
-        ssize_t done = write(file->fd, at, n);
+        ssize_t done = place < 0 ? write(file->fd, at, n) : pwrite(file->fd, at, n, place);
 
         if (done < 0 && errno == EINTR)
             continue;
@@ -43,8 +44,20 @@ int atomic_write(struct atomic_file *file, const void *bytes, size_t n, err *e)
             return err_set(e, ERR_STORAGE, "%s: cannot be written: %s", file->temporary, strerror(errno));
         at += done;
         n -= (size_t)done;
+        if (place >= 0)
+            place += done;
     }
     return 0;
+}
+
+int atomic_write(struct atomic_file *file, const void *bytes, size_t n, err *e)
+{
+    return write_all(file, -1, bytes, n, e);
+}
+
+int atomic_write_at(struct atomic_file *file, uint64_t at, const void *bytes, size_t n, err *e)
+{
+    return write_all(file, (off_t)at, bytes, n, e);
 }
 
 /* Some network file systems cannot sync a folder and say EINVAL; the rename is then as durable as it gets. */

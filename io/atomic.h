@@ -6,6 +6,7 @@
 #define IO_ATOMIC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "io/err.h"
 
@@ -18,6 +19,8 @@ struct atomic_file {
 int atomic_open(struct atomic_file *file, const char *path, err *e);
 /* Append.  ERR_STORAGE. */
 int atomic_write(struct atomic_file *file, const void *bytes, size_t n, err *e);
+/* Write over bytes from `at` that were appended before.  ERR_STORAGE. */
+int atomic_write_at(struct atomic_file *file, uint64_t at, const void *bytes, size_t n, err *e);
 /* Closes in any case; on failure the temporary file is removed.  ERR_STORAGE. */
 int atomic_commit(struct atomic_file *file, err *e);
 /* Close and remove the temporary file; harmless after atomic_commit(). */

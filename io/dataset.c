@@ -1,19 +1,21 @@
 /* io/dataset.c - see dataset.h. */
 #include "io/dataset.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "io/dataset_internal.h"
 #include "io/h5.h"
 #include "io/idx.h"
+#include "io/image_pack.h"
 #include "io/places.h"
 
-enum { SIDE_LIMIT = 20000, CLASSES_LIMIT = 1000000 };
-static const size_t part_limit = (size_t)16 << 30; /* bytes of the pixels of one part */
-
-static const char *const part_names[DATASET_PARTS] = {[DATASET_TRAIN] = "train", [DATASET_TEST] = "test"};
+static const size_t part_limit = (size_t)16 << 30; /* bytes of the pixels of one part in memory */
 
 /* A data set that is known by name and read from IDX files. */
 struct known {
@@ -45,10 +47,36 @@ static const struct known *known_by_name(const char *name)
     return NULL;
 }
 
+static const char *const part_names[DATASET_PARTS] = {[DATASET_TRAIN] = "train", [DATASET_TEST] = "test"};
+
+const char *dataset_part_name(enum dataset_part part)
+{
+    return part_names[part];
+}
+
+const char *dataset_array_name(char name[40], enum dataset_part part, const char *array)
+{
+    snprintf(name, 40, "%s/%s", part_names[part], array);
+    return name;
+}
+
 /* ---------------------------------------------------------------- memory */
+
+/* The images of a part as ranges of bytes in a file: one after the other from `at`. */
+struct image_places {
+    int fd;           /* of the data set */
+    const char *path; /* for messages */
+    enum dataset_part part;
+    uint64_t at;
+    size_t image_bytes; /* of each; 0: they end where `ends` says */
+    int64_t *ends;      /* (count) counted from `at` */
+};
 
 struct blocks {
     void *pixels[DATASET_PARTS], *labels[DATASET_PARTS];
+    struct image_places places[DATASET_PARTS];
+    int fd; /* of a pack whose images are on the disk; -1: none */
+    char *path;
 };
 
 void dataset_close(struct dataset *d)
@@ -58,10 +86,28 @@ void dataset_close(struct dataset *d)
     for (int part = 0; b && part < DATASET_PARTS; part++) {
         free(b->pixels[part]);
         free(b->labels[part]);
+        free(b->places[part].ends);
     }
+    if (b && b->fd >= 0)
+        close(b->fd);
+    if (b)
+        free(b->path);
     free(b);
     free(d->class_names);
     *d = (struct dataset){0};
+}
+
+/* An empty data set, to be closed whatever comes. */
+static int start(struct dataset *d, const char *path, err *e)
+{
+    struct blocks *b = calloc(1, sizeof *b);
+
+    *d = (struct dataset){.memory = b};
+    if (!b)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    b->fd = -1;
+    b->path = strdup(path);
+    return b->path ? 0 : err_set(e, ERR_NOMEM, "%s: out of memory", path);
 }
 
 /* Hand a part its arrays, which the data set now owns. */
@@ -86,8 +132,8 @@ static int classes_take(struct dataset *d, const char *path, const char *lines, 
 
     for (const char *at = lines; (at = strchr(at, '\n')); at++)
         count++;
-    if (count > CLASSES_LIMIT)
-        return err_set(e, ERR_DAMAGED, "%s: has %zu classes, at most %d are read", path, count, CLASSES_LIMIT);
+    if (count > DATASET_CLASSES_LIMIT)
+        return err_set(e, ERR_DAMAGED, "%s: has %zu classes, at most %d are read", path, count, DATASET_CLASSES_LIMIT);
     if (!(d->class_names = calloc(count, sizeof *d->class_names)))
         return err_set(e, ERR_NOMEM, "%s: out of memory", path);
     d->classes = (int)count;
@@ -107,7 +153,7 @@ static int classes_take(struct dataset *d, const char *path, const char *lines, 
 
 static int shape_check(const char *path, const char *part, const size_t shape[4], size_t labels, err *e)
 {
-    if (shape[0] == 0 || shape[1] == 0 || shape[2] == 0 || shape[1] > SIDE_LIMIT || shape[2] > SIDE_LIMIT)
+    if (shape[0] == 0 || shape[1] == 0 || shape[2] == 0 || shape[1] > PICTURE_SIDE_MAX || shape[2] > PICTURE_SIDE_MAX)
         return err_set(e, ERR_DAMAGED, "%s: %s has %zu images of %zu by %zu pixels", path, part, shape[0], shape[1],
                        shape[2]);
     if (shape[3] != 1 && shape[3] != 3)
@@ -132,23 +178,168 @@ static int check(const struct dataset *d, const char *path, err *e)
     return 0;
 }
 
-static struct digest content_digest(const struct dataset *d)
+void dataset_digest_start(struct digester *d, int classes, bool files)
 {
-    struct digester all;
+    digester_start(d);
+    if (files)
+        digester_add_text(d, "files");
+    digester_add_u64(d, (uint64_t)classes);
+}
 
-    digester_start(&all);
-    digester_add_u64(&all, (uint64_t)d->classes);
-    for (int part = 0; part < DATASET_PARTS; part++) {
+void dataset_digest_shape(struct digester *d, size_t count, int height, int width, int channels)
+{
+    digester_add_u64(d, count);
+    digester_add_u64(d, (uint64_t)height);
+    digester_add_u64(d, (uint64_t)width);
+    digester_add_u64(d, (uint64_t)channels);
+}
+
+void dataset_digest_files(struct digester *d, size_t count, const struct digester *files)
+{
+    struct digester copy = *files;
+    struct digest digest = digester_end(&copy);
+
+    digester_add_u64(d, count);
+    digester_add(d, digest.bytes, sizeof digest.bytes);
+}
+
+void dataset_digest_labels(struct digester *d, const int32_t *labels, size_t count)
+{
+    digester_add(d, labels, count * sizeof *labels); /* little-endian, see io/h5_internal.h */
+}
+
+/* Feed the images of a part; of files, their lengths too. */
+static int digest_images(const struct image_set *s, bool files, struct digester *d, err *e)
+{
+    struct image_reader reader = {0};
+    const uint8_t *bytes;
+    size_t n;
+
+    for (size_t i = 0; i < s->count && !image_set_bytes(s, i, &reader, &bytes, &n, e); i++) {
+        if (files)
+            digester_add_u64(d, n);
+        digester_add(d, bytes, n);
+    }
+    image_reader_free(&reader);
+    return e->code;
+}
+
+static int content_digest(const struct dataset *d, struct digest *out, err *e)
+{
+    bool files = !d->part[DATASET_TRAIN].height;
+    struct digester all, own;
+
+    e->code = ERR_NONE;
+    dataset_digest_start(&all, d->classes, files);
+    for (int part = 0; part < DATASET_PARTS && !e->code; part++) {
         const struct image_set *s = &d->part[part];
 
-        digester_add_u64(&all, s->count);
-        digester_add_u64(&all, (uint64_t)s->height);
-        digester_add_u64(&all, (uint64_t)s->width);
-        digester_add_u64(&all, (uint64_t)s->channels);
-        digester_add(&all, s->pixels, s->count * (size_t)s->height * (size_t)s->width * (size_t)s->channels);
-        digester_add(&all, s->labels, s->count * sizeof *s->labels); /* little-endian, see io/h5_internal.h */
+        if (files) {
+            digester_start(&own);
+            digest_images(s, true, &own, e);
+            dataset_digest_files(&all, s->count, &own);
+        } else {
+            dataset_digest_shape(&all, s->count, s->height, s->width, s->channels);
+            digest_images(s, false, &all, e);
+        }
+        dataset_digest_labels(&all, s->labels, s->count);
     }
-    return digester_end(&all);
+    *out = digester_end(&all);
+    return e->code;
+}
+
+int dataset_verify(const struct dataset *d, err *e)
+{
+    const struct blocks *b = d->memory;
+    struct digest found;
+
+    if (content_digest(d, &found, e))
+        return e->code;
+    if (!digest_equal(&found, &d->digest))
+        return err_set(e, ERR_DAMAGED, "%s: its images are not those that were written (the digest differs)", b->path);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- images */
+
+static bool reader_reserve(struct image_reader *r, size_t n)
+{
+    if (r->room >= n)
+        return true;
+    free(r->bytes);
+    r->bytes = malloc(n);
+    r->room = r->bytes ? n : 0;
+    return r->bytes != NULL;
+}
+
+void image_reader_free(struct image_reader *reader)
+{
+    free(reader->bytes);
+    picture_free(&reader->picture);
+    *reader = (struct image_reader){0};
+}
+
+/* Which image it is, before what is wrong with it. */
+static int image_context(const struct image_places *p, size_t i, err *e)
+{
+    return err_context(e, "%s: image %zu of %s", p->path, i, part_names[p->part]);
+}
+
+static int read_range(const struct image_places *p, uint64_t at, size_t n, uint8_t *to, err *e)
+{
+    while (n) {
+        ssize_t done = pread(p->fd, to, n, (off_t)at);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return err_set(e, ERR_DAMAGED, "%s", done ? strerror(errno) : "the file has become shorter");
+        to += done;
+        at += (uint64_t)done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+int image_set_bytes(const struct image_set *set, size_t i, struct image_reader *reader, const uint8_t **bytes,
+                    size_t *n, err *e)
+{
+    const struct image_places *p = set->places;
+    uint64_t start, end;
+
+    if (!p) {
+        *n = (size_t)set->height * (size_t)set->width * (size_t)set->channels;
+        *bytes = set->pixels + i * *n;
+        return 0;
+    }
+    start = p->image_bytes ? i * p->image_bytes : i ? (uint64_t)p->ends[i - 1] : 0;
+    end = p->image_bytes ? start + p->image_bytes : (uint64_t)p->ends[i];
+    *n = (size_t)(end - start);
+    if (!reader_reserve(reader, *n))
+        err_set(e, ERR_NOMEM, "no memory for %zu bytes", *n);
+    else if (!read_range(p, p->at + start, *n, reader->bytes, e)) {
+        *bytes = reader->bytes;
+        return 0;
+    }
+    return image_context(p, i, e);
+}
+
+int image_set_read(const struct image_set *set, size_t i, struct image_reader *reader, struct image *out, err *e)
+{
+    const uint8_t *bytes;
+    size_t n;
+
+    if (image_set_bytes(set, i, reader, &bytes, &n, e))
+        return e->code;
+    if (set->height) {
+        *out = (struct image){set->height, set->width, set->channels, bytes};
+        return 0;
+    }
+    if (picture_decode(bytes, n, PICTURE_STRICT, &reader->picture, e))
+        return image_context(set->places, i, e);
+    *out =
+        (struct image){reader->picture.height, reader->picture.width, reader->picture.channels, reader->picture.pixels};
+    return 0;
 }
 
 /* ---------------------------------------------------------------- IDX */
@@ -225,76 +416,159 @@ static int idx_open(const struct known *k, const char *folder, struct dataset *d
 
 /* ---------------------------------------------------------------- HDF5 packs */
 
-static int pack_part(h5 *file, const char *path, enum dataset_part part, struct dataset *d, err *e)
+/* Leave images of one size on the disk; false if they are stored in chunks. */
+static bool pixels_on_disk(h5 *file, enum dataset_part part, struct dataset *d, struct image_places *p, size_t shape[4],
+                           err *e)
 {
     char name[40];
-    size_t shape[4], labels_count[1];
-    void *pixels = NULL, *labels = NULL;
-    int status;
+    int rank;
+    size_t dims[H5_MAX_RANK];
 
-    snprintf(name, sizeof name, "%s/images", part_names[part]);
-    status = h5_read_alloc(file, name, H5_U8, 4, shape, part_limit, &pixels, e);
-    snprintf(name, sizeof name, "%s/labels", part_names[part]);
-    if (!status)
-        status = h5_read_alloc(file, name, H5_I32, 1, labels_count, part_limit, &labels, e);
-    if (!status)
-        status = shape_check(path, part_names[part], shape, labels_count[0], e);
-    if (status) {
-        free(pixels);
-        free(labels);
-    } else {
-        part_give(d, part, shape, pixels, labels);
+    if (h5_shape(file, dataset_array_name(name, part, "images"), &rank, dims, e) || rank != 4 ||
+        h5_range(file, name, &p->at, e) || !p->at)
+        return false;
+    memcpy(shape, dims, 4 * sizeof *shape);
+    p->image_bytes = shape[1] * shape[2] * shape[3];
+    d->part[part].places = p;
+    return true;
+}
+
+/* Files: `ends` must rise to the length of `files`. */
+static int files_on_disk(h5 *file, const char *path, enum dataset_part part, struct dataset *d, struct image_places *p,
+                         size_t shape[4], err *e)
+{
+    char name[40];
+    size_t bytes[H5_MAX_RANK];
+    int rank;
+    void *ends = NULL;
+    int64_t last = 0;
+
+    if (h5_shape(file, dataset_array_name(name, part, "files"), &rank, bytes, e) || h5_range(file, name, &p->at, e))
+        return e->code;
+    if (rank != 1 || !p->at)
+        return err_set(e, ERR_DAMAGED, "%s: %s is not a row of bytes in one piece", path, name);
+    if (h5_read_alloc(file, dataset_array_name(name, part, "ends"), H5_I64, 1, shape, part_limit, &ends, e))
+        return e->code;
+    p->ends = ends;
+    for (size_t i = 0; i < shape[0]; last = p->ends[i++])
+        if (p->ends[i] <= last || (uint64_t)p->ends[i] > bytes[0])
+            return err_set(e, ERR_DAMAGED, "%s: %s: image %zu ends at %lld of %zu bytes, the one before at %lld", path,
+                           name, i, (long long)p->ends[i], bytes[0], (long long)last);
+    if ((uint64_t)last != bytes[0])
+        return err_set(e, ERR_DAMAGED, "%s: %s: the last image ends at %lld of %zu bytes", path, name, (long long)last,
+                       bytes[0]);
+    d->part[part].places = p;
+    return 0;
+}
+
+static int part_labels(h5 *file, enum dataset_part part, size_t *count, void **labels, err *e)
+{
+    char name[40];
+
+    return h5_read_alloc(file, dataset_array_name(name, part, "labels"), H5_I32, 1, count, part_limit, labels, e);
+}
+
+static int pack_part(h5 *file, const char *path, enum dataset_part part, struct dataset *d, err *e)
+{
+    struct blocks *b = d->memory;
+    struct image_places *p = &b->places[part];
+    char name[40];
+    size_t shape[4] = {0}, labels_count = 0;
+    void *pixels = NULL, *labels = NULL;
+    bool files = h5_has(file, dataset_array_name(name, part, "files"));
+
+    *p = (struct image_places){.fd = b->fd, .path = b->path, .part = part};
+    if (files)
+        files_on_disk(file, path, part, d, p, shape, e);
+    else if (!pixels_on_disk(file, part, d, p, shape, e))
+        h5_read_alloc(file, dataset_array_name(name, part, "images"), H5_U8, 4, shape, part_limit, &pixels, e);
+    if (!e->code && !part_labels(file, part, &labels_count, &labels, e)) {
+        if (!files)
+            shape_check(path, part_names[part], shape, labels_count, e);
+        else if (labels_count != shape[0] || !labels_count)
+            err_set(e, ERR_DAMAGED, "%s: %s has %zu images and %zu labels", path, part_names[part], shape[0],
+                    labels_count);
     }
-    return status;
+    part_give(d, part, shape, pixels, labels);
+    d->part[part].places = pixels ? NULL : p;
+    return e->code;
+}
+
+/* The digest that was recorded, or computed where none was. */
+static int pack_digest(h5 *file, const char *path, struct dataset *d, err *e)
+{
+    char *hex;
+    err none = {0};
+
+    if (h5_read_text(file, DATASET_DIGEST, &hex, &none))
+        return content_digest(d, &d->digest, e);
+    if (!digest_from_hex(hex, &d->digest))
+        err_set(e, ERR_DAMAGED, "%s: attribute %s is not 32 hexadecimal digits", path, DATASET_DIGEST);
+    free(hex);
+    return e->code;
+}
+
+static int pack_read(h5 *file, const char *path, struct dataset *d, err *e)
+{
+    struct blocks *b = d->memory;
+    char *lines = NULL;
+
+    if (h5_descriptor(file, &b->fd, e) || h5_read_text(file, "class_names", &lines, e))
+        return e->code;
+    classes_take(d, path, lines, e);
+    free(lines);
+    for (int part = 0; part < DATASET_PARTS && !e->code; part++)
+        pack_part(file, path, part, d, e);
+    if (e->code || check(d, path, e))
+        return e->code;
+    return pack_digest(file, path, d, e);
 }
 
 static int pack_open(const char *path, struct dataset *d, err *e)
 {
-    char *lines = NULL;
-    int status;
     h5 *file;
 
     if (h5_open(path, &file, e))
         return e->code;
-    status = h5_read_text(file, "class_names", &lines, e);
-    if (!status)
-        status = classes_take(d, path, lines, e);
-    for (int part = 0; part < DATASET_PARTS && !status; part++)
-        status = pack_part(file, path, part, d, e);
-    free(lines);
+    pack_read(file, path, d, e);
     h5_close(file);
-    return status;
+    return e->code;
+}
+
+int dataset_open_pack(const char *path, struct dataset *out, err *e)
+{
+    e->code = ERR_NONE;
+    if (start(out, path, e) || pack_open(path, out, e))
+        dataset_close(out);
+    return e->code;
 }
 
 int dataset_write_pack(const struct dataset *d, const char *path, err *e)
 {
-    size_t room = (size_t)d->classes * sizeof *d->class_names, used = 0;
-    char name[40], *lines = malloc(room + 1);
-    int status;
-    h5 *file;
+    bool files = !d->part[DATASET_TRAIN].height;
+    struct image_reader reader = {0};
+    image_pack *pack;
 
-    if (!lines)
-        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    for (int i = 0; i < d->classes; i++)
-        used += (size_t)snprintf(lines + used, room - used, "%s%s", i ? "\n" : "", d->class_names[i]);
-    status = h5_create(path, &file, e);
-    if (!status)
-        status = h5_write_text(file, "class_names", lines, e);
-    free(lines);
-    for (int part = 0; part < DATASET_PARTS && !status; part++) {
+    e->code = ERR_NONE;
+    if (image_pack_create(path, files ? IMAGE_PACK_FILES : IMAGE_PACK_PIXELS, (const char(*)[64])d->class_names,
+                          d->classes, &pack, e))
+        return e->code;
+    for (int part = 0; part < DATASET_PARTS; part++) {
         const struct image_set *s = &d->part[part];
-        const size_t shape[] = {s->count, (size_t)s->height, (size_t)s->width, (size_t)s->channels};
+        const uint8_t *bytes;
+        size_t n;
 
-        snprintf(name, sizeof name, "%s/images", part_names[part]);
-        status = h5_write(file, name, H5_U8, 4, shape, s->pixels, true, e);
-        snprintf(name, sizeof name, "%s/labels", part_names[part]);
-        if (!status)
-            status = h5_write(file, name, H5_I32, 1, shape, s->labels, true, e);
+        for (size_t i = 0; i < s->count && !e->code && !image_set_bytes(s, i, &reader, &bytes, &n, e); i++)
+            if (files)
+                image_pack_add_file(pack, part, s->labels[i], bytes, n, e);
+            else
+                image_pack_add_pixels(pack, part, s->labels[i], s->height, s->width, s->channels, bytes, e);
     }
-    if (!status)
-        return h5_commit(file, NULL, e);
-    h5_close(file);
-    return status;
+    image_reader_free(&reader);
+    if (!e->code)
+        return image_pack_finish(pack, NULL, e);
+    image_pack_abandon(pack);
+    return e->code;
 }
 
 /* ---------------------------------------------------------------- by name */
@@ -333,37 +607,21 @@ int dataset_open(const char *name, struct dataset *out, err *e)
     const struct known *k = known_by_name(name);
     char path[PATH_SIZE];
     size_t length;
-    int status;
 
     *out = (struct dataset){0};
-    if (dataset_locate(name, path, e))
+    e->code = ERR_NONE;
+    if (dataset_locate(name, path, e) || start(out, path, e))
         return e->code;
     length = strlen(path);
-    strcpy(out->name, name);
-    if (!(out->memory = calloc(1, sizeof(struct blocks))))
-        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    if (k && !(length > 3 && !strcmp(path + length - 3, ".h5")))
-        status = idx_open(k, path, out, e);
-    else
-        status = pack_open(path, out, e);
-    if (!status)
-        status = check(out, path, e);
-    if (status)
+    if (!k || (length > 3 && !strcmp(path + length - 3, ".h5")))
+        pack_open(path, out, e);
+    else if (!idx_open(k, path, out, e) && !check(out, path, e))
+        content_digest(out, &out->digest, e);
+    if (e->code)
         dataset_close(out);
     else
-        out->digest = content_digest(out);
-    return status;
-}
-
-int dataset_digest(const char *name, struct digest *out, err *e)
-{
-    struct dataset d;
-
-    if (dataset_open(name, &d, e))
-        return e->code;
-    *out = d.digest;
-    dataset_close(&d);
-    return 0;
+        strcpy(out->name, name);
+    return e->code;
 }
 
 int image_set_take(const struct image_set *set, int classes, int64_t per_class, size_t **indices, size_t *count, err *e)

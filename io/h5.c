@@ -185,10 +185,29 @@ static h5 *h5_new(const char *path)
     return file;
 }
 
+/* Begin to compose a file whose disk is open. */
+static int compose(h5 *file, hid_t access, h5 **out, err *e)
+{
+    hid_t create = h5_create_list(H5P_FILE_CREATE);
+
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    file->id = H5Fcreate(file->disk.temporary, H5F_ACC_TRUNC, create, access);
+    file->writing = true;
+    H5Pclose(create);
+    if (file->id < 0) {
+        h5_fail(file, ERR_NOMEM, "", "cannot be created in memory", e);
+        h5_close(file);
+        return e->code;
+    }
+    *out = file;
+    return 0;
+}
+
 int h5_create(const char *path, h5 **out, err *e)
 {
     h5 *file = h5_new(path);
-    hid_t create, access;
+    hid_t access;
 
     *out = NULL;
     if (!file)
@@ -197,22 +216,36 @@ int h5_create(const char *path, h5 **out, err *e)
         h5_close(file);
         return e->code;
     }
-    create = h5_create_list(H5P_FILE_CREATE);
     access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     H5Pset_fapl_core(access, MEMORY_STEP, false);
-    file->id = H5Fcreate(file->disk.temporary, H5F_ACC_TRUNC, create, access);
-    file->writing = true;
-    H5Pclose(create);
+    compose(file, access, out, e);
     H5Pclose(access);
-    if (file->id < 0) {
-        h5_fail(file, ERR_NOMEM, "", "cannot be created in memory", e);
+    return *out ? 0 : (int)e->code;
+}
+
+int h5_create_around(struct atomic_file *disk, uint64_t size, h5 **out, err *e)
+{
+    h5 *file = h5_new(disk->path);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+
+    *out = NULL;
+    if (!file || !(file->around = h5_around_create(size, access))) {
+        err_set(e, ERR_NOMEM, "%s: out of memory", disk->path);
+        atomic_abandon(disk);
         h5_close(file);
-        return e->code;
+    } else {
+        static const uint8_t nothing[8];
+
+        file->disk = *disk;
+        *disk = (struct atomic_file){.fd = -1};
+        if (atomic_write(&file->disk, nothing, (size_t)(file->around->gap_end - size),
+                         e)) /* to where the rest begins */
+            h5_close(file);
+        else
+            compose(file, access, out, e);
     }
-    *out = file;
-    return 0;
+    H5Pclose(access);
+    return *out ? 0 : (int)e->code;
 }
 
 int h5_open(const char *path, h5 **out, err *e)
@@ -243,6 +276,18 @@ int h5_open(const char *path, h5 **out, err *e)
     return 0;
 }
 
+/* Write what is around the arrays on the disk. */
+static int spill_around(h5 *file, err *e)
+{
+    struct h5_around *a = file->around;
+
+    if (H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0 || a->end < a->gap_end || !h5_around_reserve(a, a->end - a->gap_end))
+        return h5_fail(file, ERR_NOMEM, "", "cannot be completed in memory", e);
+    if (atomic_write(&file->disk, a->back, a->back_size, e))
+        return e->code;
+    return atomic_write_at(&file->disk, 0, a->front, H5_FRONT, e);
+}
+
 /* Write the file's bytes, which the core driver holds, to the disk. */
 static int spill(h5 *file, err *e)
 {
@@ -267,7 +312,11 @@ int h5_commit(h5 *file, struct digest *digest, err *e)
     digest_to_hex(&content, hex);
     if (file->failed)
         status = err_set(e, ERR_STORAGE, "%s: not written, because a part of it could not be", file->path);
-    else if (!(status = h5_write_text(file, "digest", hex, e)) && !(status = spill(file, e)))
+    else if (file->around)
+        status = spill_around(file, e);
+    else if (!(status = h5_write_text(file, "digest", hex, e)))
+        status = spill(file, e);
+    if (!status)
         status = atomic_commit(&file->disk, e);
     h5_close(file);
     return status;
@@ -280,6 +329,7 @@ void h5_close(h5 *file)
     if (file->id >= 0)
         H5Fclose(file->id);
     H5Eclear2(H5E_DEFAULT);
+    h5_around_free(file->around);
     atomic_abandon(&file->disk);
     h5_entries_free(&file->entries);
     free(file->path);

@@ -28,6 +28,14 @@ int h5_open(const char *path, h5 **out, err *e);
 /* Write the attribute "digest" (of the names, types, shapes and bytes of all arrays, in the order of their names; attributes
  * do not count), flush, fsync, rename.  Closes in any case.  digest may be NULL.  ERR_STORAGE if it cannot be written. */
 int h5_commit(h5 *file, struct digest *digest, err *e);
+/* A file for arrays that are too large for memory: H5_FRONT bytes of anything, then theirs, `size` bytes in all, have been appended
+ * to `disk`, which passes to the file, or is abandoned.  h5_write_range() gives the arrays names; the rest is as with h5_create(),
+ * but that h5_commit() writes no digest. */
+struct atomic_file;
+enum { H5_FRONT = 4096 };
+int h5_create_around(struct atomic_file *disk, uint64_t size, h5 **out, err *e);
+/* Name an array of H5_U8 whose bytes are in the file already, from `at`.  ERR_NOMEM, ERR_BUG. */
+int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, uint64_t at, err *e);
 /* Close; a file being written is removed.  NULL is fine. */
 void h5_close(h5 *file);
 
@@ -51,6 +59,10 @@ int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_
 /* Read an array of any shape of that rank; *data is malloc'd.  Refuses above `limit` bytes. */
 int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data,
                   err *e);
+/* Where in its file an array of H5_U8 lies that is stored in one piece; [out] at 0 if it is stored in chunks, or converted. */
+int h5_range(h5 *file, const char *name, uint64_t *at, err *e);
+/* A descriptor of the open file for pread(), to be closed by the caller: it outlives the h5.  ERR_SYSTEM. */
+int h5_descriptor(h5 *file, int *fd, err *e);
 int h5_read_text(h5 *file, const char *name, char **text, err *e); /* malloc'd */
 int h5_read_number(h5 *file, const char *name, double *value, err *e);
 /* "(3, 4)"; returns text. */

@@ -33,11 +33,26 @@ struct h5_entries {
     size_t count, room;
 };
 
+/* What h5_around.c keeps in memory of a file whose large arrays are on the disk. */
+struct h5_around {
+    uint64_t gap_end, end;   /* of the bytes on the disk; of all that is allocated */
+    uint64_t claim;          /* where the next array is, if not 0 */
+    uint8_t front[H5_FRONT]; /* before the gap ... */
+    uint8_t *back;           /* ... and behind it */
+    size_t back_size, back_room;
+};
+/* Make the driver that of files opened with these access properties.  NULL without memory. */
+struct h5_around *h5_around_create(uint64_t gap_end, hid_t access);
+/* Let the memory behind the gap have that many bytes, zeros where nothing was written; false without memory. */
+bool h5_around_reserve(struct h5_around *a, size_t size);
+void h5_around_free(struct h5_around *a);
+
 struct h5 {
     hid_t id;
     char *path;
     bool writing, failed; /* failed: a write did, so commit will refuse */
     struct atomic_file disk;
+    struct h5_around *around;  /* NULL for files composed in memory alone */
     struct h5_entries entries; /* of every array written */
 };
 

@@ -1,4 +1,5 @@
 /* io/h5_read.c - see h5.h: arrays and attributes out of a file, and its verification. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,6 +296,33 @@ static int array_read(h5 *file, const char *name, const struct array *a, enum h5
     status = H5Dread(a->id, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
     H5Tclose(memory);
     return status < 0 ? h5_fail(file, ERR_DAMAGED, name, "cannot be read", e) : 0;
+}
+
+int h5_range(h5 *file, const char *name, uint64_t *at, err *e)
+{
+    struct array a;
+    haddr_t offset;
+
+    *at = 0;
+    if (array_open(file, name, &a, e))
+        return e->code;
+    offset = H5Dget_offset(a.id); /* undefined for chunks */
+    if (offset != HADDR_UNDEF && type_of(a.type) == H5_U8)
+        *at = offset;
+    H5Eclear2(H5E_DEFAULT);
+    array_close(&a);
+    return 0;
+}
+
+int h5_descriptor(h5 *file, int *fd, err *e)
+{
+    void *handle = NULL; /* of the default driver: a pointer to its descriptor */
+
+    if (H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0)
+        return h5_fail(file, ERR_SYSTEM, "", "its descriptor is not known", e);
+    if ((*fd = fcntl(*(int *)handle, F_DUPFD_CLOEXEC, 0)) < 0)
+        return err_errno(e, "%s: cannot be read", file->path);
+    return 0;
 }
 
 static bool same_shape(const struct array *a, int rank, const size_t *shape)

@@ -148,6 +148,29 @@ int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size
     return good ? 0 : fail_write(file, name, e);
 }
 
+int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, uint64_t at, err *e)
+{
+    size_t bytes = 0;
+    struct h5_around *a = file->around;
+
+    if (!a || rank < 1 || rank > H5_MAX_RANK || !h5_name_valid(name) || !h5_shape_bytes(rank, shape, 1, &bytes) ||
+        !bytes || at < H5_FRONT || at > a->gap_end || bytes > a->gap_end - at || !name_is_free(file, name))
+        return err_set(e, ERR_BUG, "%s: %s: not a range of bytes that can be named", file->path, name);
+    hid_t space = space_make(rank, shape), list = h5_create_list(H5P_DATASET_CREATE);
+    H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(list, H5D_FILL_TIME_NEVER);
+    bool good = groups_make(file, name);
+    a->claim = at;
+    hid_t array = H5Dcreate2(file->id, name, H5T_STD_U8LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    good = good && array >= 0 && !a->claim && H5Dget_offset(array) == at && h5_entries_add(&file->entries, name, NULL);
+    a->claim = 0;
+    if (array >= 0)
+        good = H5Dclose(array) >= 0 && good;
+    H5Pclose(list);
+    H5Sclose(space);
+    return good ? 0 : fail_write(file, name, e);
+}
+
 bool h5_attribute_write(hid_t owner, const char *name, hid_t type, const void *value)
 {
     hid_t space = H5Screate(H5S_SCALAR);

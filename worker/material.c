@@ -136,22 +136,28 @@ int material_of_task(const struct material *m, enum dataset_part part, const str
     return 0;
 }
 
-/* One image; each thread has a scratch of its own. */
-static int load_image(const struct material *m, enum dataset_part part, size_t position, const struct augment *augment,
-                      float *out, struct image_scratch *scratch, err *e)
-{
-    const struct image_set *set = &m->data->part[part];
-    size_t size = (size_t)set->height * (size_t)set->width * (size_t)set->channels;
-    struct image_view view =
-        image_whole(set->pixels + m->take[part][position] * size, set->height, set->width, set->channels);
-    struct image_draw draw;
+/* What a thread works in. */
+struct load_memory {
+    struct image_reader reader;
+    struct image_scratch scratch;
+};
 
+static int load_image(const struct material *m, enum dataset_part part, size_t position, const struct augment *augment,
+                      float *out, struct load_memory *memory, err *e)
+{
+    struct image_draw draw;
+    struct image image;
+
+    if (image_set_read(&m->data->part[part], m->take[part][position], &memory->reader, &image, e))
+        return e->code;
     if (augment) {
         rng r = rng_stream(augment->seed, augment->purpose, augment->task, augment->epoch, (uint32_t)position);
 
-        draw = image_draw(m->pipeline, set->height, set->width, &r);
+        draw = image_draw(m->pipeline, image.height, image.width, &r);
     }
-    return image_transform(m->pipeline, m->backbone->shape.side, view, augment ? &draw : NULL, out, scratch, e);
+    return image_transform(m->pipeline, m->backbone->shape.side,
+                           image_whole(image.pixels, image.height, image.width, image.channels), augment ? &draw : NULL,
+                           out, &memory->scratch, e);
 }
 
 int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n,
@@ -162,18 +168,19 @@ int material_images(const struct material *m, enum dataset_part part, const size
 
 #pragma omp parallel num_threads(m->threads)
     {
-        struct image_scratch scratch = {0};
+        struct load_memory memory = {0};
         err mine = {0};
 
 #pragma omp for schedule(static)
         for (int i = 0; i < n; i++)
             if (!mine.code)
-                load_image(m, part, positions[i], augment, out + (size_t)i * numbers, &scratch, &mine);
+                load_image(m, part, positions[i], augment, out + (size_t)i * numbers, &memory, &mine);
         if (mine.code) {
 #pragma omp critical
             first = mine;
         }
-        image_scratch_free(&scratch);
+        image_scratch_free(&memory.scratch);
+        image_reader_free(&memory.reader);
     }
     if (first.code)
         *e = first;

@@ -42,7 +42,8 @@ static int write_dataset(const char *folder, err *e)
     static uint8_t pixels[COUNT * SIDE * SIDE];
     static int32_t labels[COUNT];
     static char names[CLASSES][64];
-    const struct image_set set = {COUNT, SIDE, SIDE, 1, pixels, labels};
+    const struct image_set set = {
+        .count = COUNT, .height = SIDE, .width = SIDE, .channels = 1, .pixels = pixels, .labels = labels};
     struct dataset d = {.name = "tiny", .classes = CLASSES, .class_names = names, .part = {set, set}};
     char path[4096];
 

@@ -1,0 +1,81 @@
+/* io/picture.c - see picture.h: formats by their first bytes, and the memory of pixels. */
+#include "io/picture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/containers/fault.h"
+#include "io/picture_formats.h"
+
+static const struct {
+    const char *name;
+    int (*read)(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e);
+} formats[PICTURE_FORMAT_COUNT] = {
+#define F(id, name, function) [PICTURE_##id] = {name, function},
+    PICTURE_FORMATS(F)
+#undef F
+};
+
+const char *picture_format_name(enum picture_format format)
+{
+    return format < PICTURE_FORMAT_COUNT ? formats[format].name : "unknown";
+}
+
+enum picture_format picture_format_of(const void *bytes, size_t n)
+{
+    static const struct {
+        enum picture_format format;
+        size_t n;
+        const char *bytes;
+    } starts[] = {{PICTURE_JPEG, 3, "\xff\xd8\xff"},
+                  {PICTURE_PNG, 8, "\x89PNG\r\n\x1a\n"},
+                  {PICTURE_PNM, 2, "P5"},
+                  {PICTURE_PNM, 2, "P6"}};
+
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (n >= starts[i].n && !memcmp(bytes, starts[i].bytes, starts[i].n))
+            return starts[i].format;
+    return PICTURE_FORMAT_COUNT;
+}
+
+void picture_free(struct picture *p)
+{
+    free(p->pixels);
+    *p = (struct picture){0};
+}
+
+int picture_reserve(struct picture *p, uint64_t height, uint64_t width, int channels, err *e)
+{
+    size_t bytes;
+
+    if (!height || !width || height > PICTURE_SIDE_MAX || width > PICTURE_SIDE_MAX ||
+        height * width > PICTURE_PIXELS_MAX)
+        return fault_set(e, FAULT_LIMIT,
+                         "%s: it claims %llu by %llu pixels; read are sides of 1 to %d and up to %d million pixels",
+                         picture_format_name(p->format), (unsigned long long)width, (unsigned long long)height,
+                         PICTURE_SIDE_MAX, PICTURE_PIXELS_MAX / 1000000);
+    bytes = (size_t)(height * width) * (size_t)channels;
+    if (p->room < bytes) {
+        free(p->pixels);
+        *p = (struct picture){.format = p->format};
+        if (!(p->pixels = malloc(bytes)))
+            return err_set(e, ERR_NOMEM, "no memory for a picture of %zu bytes", bytes);
+        p->room = bytes;
+    }
+    p->height = (int)height;
+    p->width = (int)width;
+    p->channels = channels;
+    return 0;
+}
+
+int picture_decode(const void *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
+{
+    out->format = picture_format_of(bytes, n);
+    out->warnings = 0;
+    if (!n)
+        return fault_set(e, FAULT_TRUNC, "it is empty");
+    if (out->format == PICTURE_FORMAT_COUNT)
+        return fault_set(e, FAULT_MAGIC, "it is not a JPEG, PNG, PGM or PPM file");
+    return formats[out->format].read(bytes, n, mode, out, e);
+}

@@ -1,0 +1,62 @@
+/* io/picture.h - JPEG, PNG and binary PGM/PPM files in memory to 8-bit pixels, byte for byte as Pillow's convert("RGB").
+ *
+ * The format is known by the first bytes, never by a file's name.  Grey pictures keep one channel, since three equal ones
+ * would say no more; everything else becomes RGB.  EXIF orientation, colour profiles, gamma and transparency are ignored:
+ * alpha is dropped, not blended.
+ *   JPEG   libjpeg-turbo with its defaults; CMYK and YCCK are taken for Adobe's (inverted), as Pillow does
+ *   PNG    every colour type, depth and interlacing; 16 bits lose their low byte, but 16-bit grey is cut off at 255
+ *   PNM    P5 and P6; another largest value than 255 is scaled, 16-bit grey is cut off at 255
+ *
+ * No picture is trusted.  What its header claims is checked against PICTURE_SIDE_MAX, PICTURE_PIXELS_MAX and what its bytes
+ * can hold before memory is taken; a progressive JPEG may have PICTURE_SCANS_MAX scans, fewer if it is large.  Nothing here
+ * keeps state between calls: threads decode at the same time, each into a struct picture of its own. */
+#ifndef IO_PICTURE_H
+#define IO_PICTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/err.h"
+
+enum { PICTURE_SIDE_MAX = 20000, PICTURE_PIXELS_MAX = 1 << 27, PICTURE_SCANS_MAX = 500 };
+
+/* F(ID, name, name of the function that reads it) */
+#define PICTURE_FORMATS(F)     \
+    F(JPEG, "JPEG", jpeg_read) \
+    F(PNG, "PNG", png_read)    \
+    F(PNM, "PNM", pnm_read)
+
+enum picture_format {
+#define F(id, name, function) PICTURE_##id,
+    PICTURE_FORMATS(F)
+#undef F
+        PICTURE_FORMAT_COUNT /* none of them */
+};
+
+/* A decoded picture.  Begin with zeros; the memory is used again by the next picture_decode(). */
+struct picture {
+    int height, width, channels; /* channels 1 (grey) or 3 (RGB) */
+    uint8_t *pixels;             /* (height, width, channels), owned */
+    size_t room;                 /* bytes of memory behind `pixels` */
+    enum picture_format format;
+    int warnings; /* oddities of a JPEG that Pillow reads past in silence: 0 for nearly all */
+};
+
+/* How to take a JPEG that ends too early: an error, as in Pillow, or a picture whose missing part is grey (a warning). */
+enum picture_mode { PICTURE_STRICT, PICTURE_LENIENT };
+
+/* Decode n bytes.  ERR_DAMAGED with what is wrong and its kind (io/containers/fault.h: E_TRUNC, E_MAGIC, E_LIMIT, E_SYNTAX, E_CRC,
+ * E_RANGE), to be put behind the file's name; ERR_NOMEM. */
+int picture_decode(const void *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e);
+void picture_free(struct picture *p);
+
+enum picture_format picture_format_of(const void *bytes, size_t n);
+const char *picture_format_name(enum picture_format format);
+
+/* The header of a binary PGM or PPM of that shape: with dense pixels behind it, a file that picture_decode() gives back
+ * unchanged.  Returns its length. */
+enum { PICTURE_PNM_HEADER = 40 };
+size_t picture_pnm_header(char header[PICTURE_PNM_HEADER], int height, int width, int channels);
+
+#endif

@@ -1,0 +1,16 @@
+/* io/picture_formats.h - what the readers of picture.c's formats have in common; each is a file of its own. */
+#ifndef IO_PICTURE_FORMATS_H
+#define IO_PICTURE_FORMATS_H
+
+#include "io/picture.h"
+
+/* Decode n bytes that begin as the format does.  Fills everything of `out` but its format. */
+#define F(id, name, function) \
+    int function(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e);
+PICTURE_FORMATS(F)
+#undef F
+
+/* Give a picture its shape and memory for its pixels, once both are known to be allowed.  ERR_DAMAGED, ERR_NOMEM. */
+int picture_reserve(struct picture *p, uint64_t height, uint64_t width, int channels, err *e);
+
+#endif

@@ -1,0 +1,180 @@
+/* io/picture_png.c - PNG through libpng, with the transforms that give Pillow's convert("RGB").
+ *
+ * The library reports errors by longjmp().  What must be released is reached through struct reading, whose members are set
+ * before setjmp() or by libpng itself. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <png.h>
+
+#include "io/containers/fault.h"
+#include "io/picture_formats.h"
+
+enum { CHUNK_LIMIT = 8 << 20, INFLATE_RATIO = 1100 /* deflate packs at most about 1032 to 1 */ };
+
+struct reading {
+    png_structp png;
+    png_infop info;
+    const uint8_t *at, *end;
+    char why[200]; /* empty unless the library gave up */
+    enum fault kind;
+    uint8_t *row; /* (width) values of 16 bits of grey */
+};
+
+static void give_up(png_structp png, png_const_charp message)
+{
+    struct reading *r = png_get_error_ptr(png);
+
+    if (!*r->why) {
+        snprintf(r->why, sizeof r->why, "%s", message);
+        r->kind = strstr(message, "CRC") ? FAULT_CRC : FAULT_SYNTAX;
+    }
+    png_longjmp(png, 1);
+}
+
+static void say_nothing(png_structp png, png_const_charp message)
+{
+    (void)png;
+    (void)message;
+}
+
+static void read_bytes(png_structp png, png_bytep to, png_size_t n)
+{
+    struct reading *r = png_get_io_ptr(png);
+
+    if (n > (size_t)(r->end - r->at)) {
+        strcpy(r->why, "it is cut short");
+        r->kind = FAULT_TRUNC;
+        png_longjmp(png, 1);
+    }
+    memcpy(to, r->at, n);
+    r->at += n;
+}
+
+/* What says nothing about the values of pixels is not even parsed.  tRNS is among it: alpha is dropped. */
+static void pass_over_chunks(png_structp png)
+{
+    static const png_byte names[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0"
+                                    "sBIT\0sCAL\0sPLT\0sRGB\0sTER\0tEXt\0tIME\0tRNS\0zTXt";
+
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof names / 5));
+}
+
+/* Choose the transforms.  True if the values are 16-bit grey, which come as they are. */
+static bool choose_transforms(struct reading *r)
+{
+    int type = png_get_color_type(r->png, r->info), depth = png_get_bit_depth(r->png, r->info);
+    bool wide_grey = type == PNG_COLOR_TYPE_GRAY && depth == 16;
+
+    if (type == PNG_COLOR_TYPE_PALETTE)
+        png_set_palette_to_rgb(r->png);
+    if (type == PNG_COLOR_TYPE_GRAY && depth < 8)
+        png_set_expand_gray_1_2_4_to_8(r->png);
+    if (type & PNG_COLOR_MASK_ALPHA)
+        png_set_strip_alpha(r->png);
+    if (depth == 16 && !wide_grey)
+        png_set_strip_16(r->png);
+    return wide_grey;
+}
+
+/* Interlaced pictures come in passes, each of which fills in some pixels of the rows. */
+static void read_rows(struct reading *r, struct picture *out, int passes)
+{
+    size_t stride = (size_t)out->width * (size_t)out->channels;
+
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < out->height; y++)
+            png_read_row(r->png, out->pixels + (size_t)y * stride, NULL);
+}
+
+/* Pillow keeps 16-bit grey as integers and cuts them off at 255.  All rows are kept, since passes fill them in. */
+static int read_wide_grey(struct reading *r, struct picture *out, int passes, err *e)
+{
+    size_t values = (size_t)out->height * (size_t)out->width, stride = 2 * (size_t)out->width;
+
+    if (!(r->row = calloc(values, 2)))
+        return err_set(e, ERR_NOMEM, "no memory for %zu values of grey", values);
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < out->height; y++)
+            png_read_row(r->png, r->row + (size_t)y * stride, NULL);
+    for (size_t i = 0; i < values; i++)
+        out->pixels[i] = r->row[2 * i] ? 255 : r->row[2 * i + 1];
+    return 0;
+}
+
+/* Whether the file's bytes can hold what its header claims. */
+static bool size_is_possible(struct reading *r, size_t n)
+{
+    uint64_t height = png_get_image_height(r->png, r->info), row = png_get_rowbytes(r->png, r->info);
+
+    return height * row / INFLATE_RATIO <= n;
+}
+
+/* Returns after an error, too; then r->why or e says which. */
+static void read_all(struct reading *r, size_t n, struct picture *out, err *e)
+{
+    if (setjmp(png_jmpbuf(r->png)))
+        return;
+    png_set_read_fn(r->png, r, read_bytes);
+    png_set_user_limits(r->png, PICTURE_SIDE_MAX, PICTURE_SIDE_MAX);
+    png_set_chunk_cache_max(r->png, 100);
+    png_set_chunk_malloc_max(r->png, CHUNK_LIMIT);
+    png_set_crc_action(r->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    png_set_check_for_invalid_index(r->png, 1);
+    pass_over_chunks(r->png);
+    png_read_info(r->png, r->info);
+    if (!size_is_possible(r, n)) {
+        fault_set(e, FAULT_TRUNC, "PNG: it claims %u by %u pixels, more than its bytes can hold",
+                  png_get_image_width(r->png, r->info), png_get_image_height(r->png, r->info));
+        return;
+    }
+    bool wide_grey = choose_transforms(r), grey = !(png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_COLOR);
+    int passes = png_set_interlace_handling(r->png);
+    png_read_update_info(r->png, r->info);
+    if (picture_reserve(out, png_get_image_height(r->png, r->info), png_get_image_width(r->png, r->info), grey ? 1 : 3,
+                        e))
+        return;
+    if (wide_grey) {
+        if (read_wide_grey(r, out, passes, e))
+            return;
+    } else {
+        read_rows(r, out, passes);
+    }
+    png_read_end(r->png, NULL);
+}
+
+/* libpng reports colours that the palette lacks as a benign error, that is, not at all; and paints them black. */
+static void check_palette(struct reading *r, err *e)
+{
+    png_colorp palette;
+    int colours;
+
+    if (png_get_PLTE(r->png, r->info, &palette, &colours) &&
+        png_get_color_type(r->png, r->info) != PNG_COLOR_TYPE_RGB && png_get_palette_max(r->png, r->info) >= colours)
+        fault_set(e, FAULT_RANGE, "PNG: it uses colour %d of a palette of %d", png_get_palette_max(r->png, r->info),
+                  colours);
+}
+
+int png_read(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
+{
+    struct reading r = {.at = bytes, .end = bytes + n};
+
+    (void)mode;
+    e->code = ERR_NONE;
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, give_up, say_nothing);
+    r.info = r.png ? png_create_info_struct(r.png) : NULL;
+    if (!r.info)
+        err_set(e, ERR_NOMEM, "no memory to read a PNG");
+    else
+        read_all(&r, n, out, e);
+    if (*r.why)
+        fault_set(e, r.kind, "PNG: %s", r.why);
+    if (!e->code)
+        check_palette(&r, e);
+    png_destroy_read_struct(&r.png, &r.info, NULL);
+    free(r.row);
+    return e->code;
+}
