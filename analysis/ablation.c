@@ -413,6 +413,29 @@ char *ablation_group_name(const struct ablation *a, int group)
     return text;
 }
 
+/* A combination is there if a group has it, up to options that the group's trials do not read; one that leaves out an option
+ * which its trials would read cannot be wanted. */
+static bool is_covered(const struct ablation *a, const int *level)
+{
+    bool unused = false;
+
+    if (find_levels(a, level) >= 0)
+        return true;
+    for (int i = 0; i < a->by_count; i++) {
+        if (level[i] == a->m->factors[a->by[i]].unused)
+            return true;
+        unused |= a->m->factors[a->by[i]].unused >= 0;
+    }
+    for (size_t g = 0; unused && g < a->groups_count; g++) {
+        bool same = true;
+        for (int i = 0; i < a->by_count && same; i++)
+            same = a->groups[g].level[i] == level[i] || a->groups[g].level[i] == a->m->factors[a->by[i]].unused;
+        if (same)
+            return true;
+    }
+    return false;
+}
+
 bool ablation_missing(const struct ablation *a, size_t *at, int level[MAX_BY])
 {
     if (a->cells == SIZE_MAX)
@@ -424,7 +447,7 @@ bool ablation_missing(const struct ablation *a, size_t *at, int level[MAX_BY])
             level[i] = (int)(rest % levels);
             rest /= levels;
         }
-        if (find_levels(a, level) < 0) {
+        if (!is_covered(a, level)) {
             ++*at;
             return true;
         }

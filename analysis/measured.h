@@ -70,9 +70,11 @@ enum trial_status trial_status_by_name(const char *name); /* STATUS_COUNT if the
 struct factor {
     char name[NAME_SIZE]; /* as in YAML: "gate.activation" */
     int levels_count;
-    char **levels; /* numbers ascending if all are numbers, otherwise in order of appearance */
-    int *level;    /* (trials) index into levels */
-    bool numbers;  /* every level is a number */
+    char **
+        levels; /* numbers ascending if all are numbers, otherwise in order of appearance; "–": the trial does not read it */
+    int *level;   /* (trials) index into levels */
+    int unused;   /* the level "–"; -1 if every trial reads the option */
+    bool numbers; /* every level but "–" is a number */
 };
 
 struct results;

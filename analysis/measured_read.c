@@ -31,6 +31,9 @@ static int no_memory(struct reader *k)
 
 /* --- factors --- */
 
+/* Stands for the value of an option that nothing in the trial reads; before all other levels. */
+static const char unused_level[] = "–";
+
 /* A value of an option: its text, its number if it is one, and the trial it belongs to. */
 struct value {
     const char *text;
@@ -67,6 +70,8 @@ static struct value value_of(const char *text, size_t trial)
     struct value v = {.text = text, .number = strtod(text, &end), .trial = trial};
 
     v.is_number = *text && !*end && isfinite(v.number);
+    if (text == unused_level)
+        v.number = -INFINITY;
     return v;
 }
 
@@ -84,12 +89,16 @@ static bool number_levels(struct factor *f, struct value *values, size_t count)
     f->numbers = count > 0;
     qsort(values, count, sizeof *values, by_text);
     for (size_t i = 0; i < count; i++) {
-        f->numbers &= values[i].is_number;
+        f->numbers &= values[i].is_number || values[i].text == unused_level;
         if (!i || strcmp(values[i].text, values[i - 1].text))
             distinct[n++] = values[i];
     }
     qsort(distinct, n, sizeof *distinct, f->numbers ? by_number : by_appearance);
     f->levels = calloc(n + 1, sizeof *f->levels);
+    f->unused = -1;
+    for (size_t i = 0; i < n; i++)
+        if (distinct[i].text == unused_level)
+            f->unused = (int)i;
     for (; f->levels && (size_t)f->levels_count < n; f->levels_count++)
         if (!(f->levels[f->levels_count] = strdup(distinct[f->levels_count].text)))
             break;
@@ -121,6 +130,17 @@ static const char *column_text(const struct results_column *c, size_t trial, cha
     return buffer;
 }
 
+/* Is this option in a list of keys separated by commas? */
+static bool is_listed(const char *list, const char *key)
+{
+    size_t length = strlen(key);
+
+    for (const char *at = list; *key && (at = strstr(at, key)); at += length)
+        if ((at == list || at[-1] == ',') && (at[length] == ',' || !at[length]))
+            return true;
+    return false;
+}
+
 static bool add_column(struct reader *k, const struct results_column *c)
 {
     struct factor *f = &k->m->factors[k->m->factors_count++];
@@ -131,7 +151,8 @@ static bool add_column(struct reader *k, const struct results_column *c)
 
     snprintf(f->name, sizeof f->name, "%s", *c->option ? c->option : c->name);
     for (size_t i = 0; ok && i < n; i++)
-        values[i] = value_of(column_text(c, i, buffers[i]), i);
+        values[i] =
+            value_of(is_listed(k->r->trials[i].unused, c->option) ? unused_level : column_text(c, i, buffers[i]), i);
     ok = ok && number_levels(f, values, n);
     free(values);
     free(buffers);

@@ -530,7 +530,7 @@ static void compose_cost(struct report *r)
 static void compose_missing(struct report *r)
 {
     const struct ablation *a = r->a;
-    size_t missing = a->cells - a->groups_count, at = 0, rows = 0;
+    size_t missing = 0, at = 0, rows = 0;
     int level[MAX_BY];
 
     if (a->cells == a->groups_count && !with_status(r->m, STATUS_failed))
@@ -543,6 +543,11 @@ static void compose_missing(struct report *r)
                       a->groups_count, a->groups_count == 1 ? "was" : "were");
         return;
     }
+    while (ablation_missing(a, &at, level))
+        missing++;
+    if (!missing)
+        return;
+    at = 0;
     struct report_table *t = group_table(
         r, "missing", document_text(r->d, "Combinations without a trial: %zu of %zu", missing, a->cells), "", NULL, 0);
     while (rows < ROWS_OF_MISSING && ablation_missing(a, &at, level)) {

@@ -43,7 +43,8 @@ enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
     F(REAL, core_seconds, "s", "wall time times cores of the trial's stages, each shared among its trials") \
     F(INT, attempts, "", "attempts at the trial's stages")                                                  \
     F(INT, trainable_parameters, "", "numbers that the trial trains")                                       \
-    F(TEXT, cause, "", "why it failed, empty otherwise")
+    F(TEXT, cause, "", "why it failed, empty otherwise")                                                    \
+    F(TEXT, unused, "", "varied options that nothing in this trial reads, separated by commas")
 
 /* /options: the value of one option of one trial. */
 #define OPTION_FIELDS(F)                                          \

@@ -107,6 +107,22 @@ static int tasks_of(const struct plan *p, int trial)
     return (int)config.value[OPTION_DATASET_TASKS].integer;
 }
 
+/* Options that the sweep varies and none of the trial's stages reads: their values in /trials mean nothing for it. */
+static void list_unused(const struct plan *p, const int *stages, int count, char unused[TEXT_SIZE])
+{
+    size_t length = 0;
+
+    for (int v = 0; v < p->varied_count; v++) {
+        const char *key = option_info(p->varied[v])->key;
+        bool used = p->varied[v] == OPTION_METHOD;
+
+        for (int i = 0; i < count && !used; i++)
+            used = option_declared((enum stage_kind)p->kind[stages[i]], p->varied[v]);
+        if (!used && length + strlen(key) + 2 < TEXT_SIZE)
+            length += (size_t)snprintf(unused + length, TEXT_SIZE - length, "%s%s", length ? "," : "", key);
+    }
+}
+
 static void add_trial(struct tables *t, int trial, err *e)
 {
     struct trial_row *row = list_add(&t->trials, e);
@@ -118,6 +134,7 @@ static void add_trial(struct tables *t, int trial, err *e)
         return;
     describe_trial(t, trial, row);
     explain_trial(t, trial, row);
+    list_unused(t->plan, stages, count, row->unused);
     t->own.count = 0;
     for (int i = 0; i < count && !e->code; i++) {
         const struct history_stage *known = history_find(t->history, &t->plan->key[stages[i]]);

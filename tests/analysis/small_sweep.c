@@ -72,6 +72,13 @@ void small_sweep(struct measured *m, const char *const names[SMALL_FACTORS], con
         for (int f = 0; f < m->factors_count; f++)
             m->factors[f].level[i] = intern(&m->factors[f].levels, &m->factors[f].levels_count, trials[i].value[f]);
     }
+    for (int f = 0; f < m->factors_count; f++) {
+        struct factor *factor = &m->factors[f];
+        factor->unused = -1;
+        for (int l = 0; l < factor->levels_count; l++)
+            if (!strcmp(factor->levels[l], "–"))
+                factor->unused = l;
+    }
     if (tasks)
         add_accuracies(m, trials, tasks);
 }

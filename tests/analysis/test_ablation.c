@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "analysis/ablation.h"
+#include "io/store.h"
 #include "small_sweep.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -145,6 +146,51 @@ static void gaps_of_the_grid_are_found(void **state)
     stop(&f);
 }
 
+static void an_option_that_a_trial_does_not_read_leaves_no_gap(void **state)
+{
+    static const struct small_trial some[] = {DONE("sequential", "–", 0, 20), DONE("hide", "5", 0, 80),
+                                              DONE("hide", "10", 0, 81), DONE("norga", "10", 0, 82)};
+    struct fixture f;
+    int level[MAX_BY];
+    size_t at = 0;
+
+    (void)state;
+    start(&f, some, COUNT(some), 2);
+    assert_true(ablation_missing(&f.a, &at, level)); /* norga-5, and neither sequential-5 nor norga without a length */
+    assert_string_equal(f.m.factors[0].levels[level[0]], "norga");
+    assert_string_equal(f.m.factors[1].levels[level[1]], "5");
+    assert_false(ablation_missing(&f.a, &at, level));
+    stop(&f);
+}
+
+static void values_that_a_trial_does_not_read_are_no_levels(void **state)
+{
+    struct trial_row rows[] = {{.trial = 0, .unused = "gate.scale,prompt.length"},
+                               {.trial = 1},
+                               {.trial = 2, .unused = "x.prompt.length,gate"}};
+    const int64_t lengths[] = {5, 10, 5};
+    const struct results_column column = {
+        .name = "prompt_length", .option = "prompt.length", .kind = FIELD_INT, .integers = lengths};
+    const struct results r = {.trials_count = COUNT(rows), .trials = rows, .columns_count = 1, .columns = &column};
+    struct measured m = {.trials = 0};
+    err e = {.code = 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        strcpy(rows[i].status, "done");
+    assert_int_equal(measured_from(&r, "here", &m, &e), 0);
+    const struct factor *f = &m.factors[measured_factor(&m, "prompt.length")];
+    assert_int_equal(f->levels_count, 3);
+    assert_true(f->numbers);
+    assert_string_equal(f->levels[f->level[0]], "–");
+    assert_int_equal(f->level[0], f->unused);
+    assert_string_equal(f->levels[1], "5");
+    assert_string_equal(f->levels[2], "10");
+    assert_int_equal(f->level[1], 2);
+    assert_int_equal(f->level[2], 1);
+    measured_free(&m);
+}
+
 static void effects_compare_like_with_like(void **state)
 {
     struct fixture f;
@@ -255,6 +301,8 @@ int main(void)
         cmocka_unit_test(pairs_share_their_seeds),
         cmocka_unit_test(a_baseline_can_be_one_option),
         cmocka_unit_test(gaps_of_the_grid_are_found),
+        cmocka_unit_test(an_option_that_a_trial_does_not_read_leaves_no_gap),
+        cmocka_unit_test(values_that_a_trial_does_not_read_are_no_levels),
         cmocka_unit_test(effects_compare_like_with_like),
         cmocka_unit_test(a_level_without_company_has_no_effect),
         cmocka_unit_test(means_leave_out_lone_settings),

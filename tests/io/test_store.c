@@ -293,7 +293,7 @@ static void pandas_reads_it_in_one_line(void **state)
                "assert list(t.columns) == ['trial', 'key', 'status', 'method', 'dataset', 'backbone', 'seed',\n"
                "  'prompt_length', 'train_lr', 'gate_activation', 'faa', 'caa', 'ffm', 'bwt', 'tii_accuracy',\n"
                "  'faa_before', 'caa_before', 'ffm_before', 'bwt_before', 'tii_before', 'tii_sample', 'seconds',\n"
-               "  'core_seconds', 'attempts', 'trainable_parameters', 'cause'], list(t.columns)\n"
+               "  'core_seconds', 'attempts', 'trainable_parameters', 'cause', 'unused'], list(t.columns)\n"
                "assert len(t) == 40 and t.faa[12] == 81.2 and t.caa.isna().all() and t.prompt_length[0] == -1\n"
                "assert t.gate_activation.str.decode('utf-8')[3].endswith('\\u00e9') and t.cause[0] == b''\n"
                "assert t.train_lr[0] == -1e-300 and t.seed[7] == 2 and t.backbone[9] == b'vit-micro'\n"
