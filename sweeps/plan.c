@@ -12,6 +12,7 @@
 
 #include "sweeps/cost.h"
 #include "sweeps/methods.h"
+#include "sweeps/shard.h"
 #include "sweeps/sequence.h"
 
 /* ---- an index from digests to positions in an array of digests ---- */
@@ -751,7 +752,7 @@ int plan_make(const struct sweep *sweep, const struct sources *sources, struct p
         return e->code;
     spread_sharing(out);
     find_varied(out);
-    return 0;
+    return shard_keep(out, e);
 }
 
 void plan_free(struct plan *plan)

@@ -1,4 +1,4 @@
-/* sweeps/settings.h - what a sweep says about itself beside its trials: name, metric, retries, resources, batch system.
+/* sweeps/settings.h - what a sweep says about itself beside its trials: name, metric, retries, resources, shard, batch system.
  *
  * One row is the whole story of a setting, as in options.h; none of them can change a result, so no key depends on
  * them. */
@@ -30,6 +30,8 @@
     S(RESOURCES_THREADS_PER_RANK, "resources.threads_per_rank", AUTO, "auto", 1, 4096, "", "threads of a rank")         \
     S(RESOURCES_MEMORY_GB, "resources.memory_gb", AUTO, "auto", 0.1, 100000, "", "memory limit of a rank")              \
     S(RESOURCES_TIME_LIMIT, "resources.time_limit", DURATION, "none", 1, 31536000, "", "longest wall time of one attempt at a stage") \
+    S(SHARD_INDEX, "shard.index", INT, "1", 1, 100000, "", "which shard of the sweep this is: see sluice run --shard")   \
+    S(SHARD_COUNT, "shard.count", INT, "1", 1, 100000, "", "in how many shards the sweep is run; 1: it is whole")        \
     S(SLURM_PARTITION, "slurm.partition", LINE, "", 0, 200, "", "sbatch --partition")                                   \
     S(SLURM_ACCOUNT, "slurm.account", LINE, "", 0, 200, "", "sbatch --account")                                         \
     S(SLURM_QOS, "slurm.qos", LINE, "", 0, 200, "", "sbatch --qos")                                                     \

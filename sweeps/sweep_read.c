@@ -310,7 +310,7 @@ static const struct section {
     {"trial", read_trial},       {"grid", read_grid},       {"zip", read_zip},          {"random", read_random},
     {"include", read_include},   {"exclude", read_exclude}, {"when", read_when},        {"published", read_published},
     {"defaults", read_defaults}, {"metric", read_group},    {"early_stop", read_group}, {"retry", read_group},
-    {"resources", read_group},   {"slurm", read_group},
+    {"resources", read_group},   {"shard", read_group},     {"slurm", read_group},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
