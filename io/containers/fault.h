@@ -11,23 +11,23 @@
 #include "io/err.h"
 
 /* name, meaning */
-#define FAULTS(X)                                                            \
-    X(IO, "the operating system could not read it")                          \
-    X(TRUNC, "it ends too early")                                            \
-    X(MAGIC, "it is not what it should be")                                  \
-    X(VERSION, "a version of the format that is not read")                   \
-    X(LIMIT, "larger than a limit that keeps memory and time bounded")       \
-    X(OVERFLOW, "a product of sizes does not fit any number")                \
-    X(RANGE, "a number points outside of what it may point at")              \
-    X(DUP, "something is there twice")                                       \
-    X(SYNTAX, "the grammar of the format is broken")                         \
-    X(UNSUPPORTED, "legal, and deliberately not read")                       \
-    X(CRC, "a checksum does not match")                                      \
-    X(SHAPE, "a tensor has another shape than the network needs")            \
-    X(DTYPE, "a tensor is of a type that is not read")                       \
-    X(NONFINITE, "a weight is infinite or not a number")                     \
-    X(MISSING, "something that must be there is not")                        \
-    X(UNKNOWN_KEY, "a tensor that the network has no place for")             \
+#define FAULTS(X)                                                      \
+    X(IO, "the operating system could not read it")                    \
+    X(TRUNC, "it ends too early")                                      \
+    X(MAGIC, "it is not what it should be")                            \
+    X(VERSION, "a version of the format that is not read")             \
+    X(LIMIT, "larger than a limit that keeps memory and time bounded") \
+    X(OVERFLOW, "a product of sizes does not fit any number")          \
+    X(RANGE, "a number points outside of what it may point at")        \
+    X(DUP, "something is there twice")                                 \
+    X(SYNTAX, "the grammar of the format is broken")                   \
+    X(UNSUPPORTED, "legal, and deliberately not read")                 \
+    X(CRC, "a checksum does not match")                                \
+    X(SHAPE, "a tensor has another shape than the network needs")      \
+    X(DTYPE, "a tensor is of a type that is not read")                 \
+    X(NONFINITE, "a weight is infinite or not a number")               \
+    X(MISSING, "something that must be there is not")                  \
+    X(UNKNOWN_KEY, "a tensor that the network has no place for")       \
     X(PATH, "a name that leads out of its folder, or holds forbidden bytes")
 
 enum fault {
@@ -40,8 +40,8 @@ enum fault {
 
 /* Record ERR_DAMAGED with the text and " (E_<kind>)" behind it; a text too long is cut before the kind. */
 int fault_set(err *e, enum fault kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
-enum fault fault_of(const err *e);         /* FAULT_NONE if the text names none */
-const char *fault_name(enum fault kind);   /* "E_TRUNC" */
+enum fault fault_of(const err *e);       /* FAULT_NONE if the text names none */
+const char *fault_name(enum fault kind); /* "E_TRUNC" */
 const char *fault_meaning(enum fault kind);
 
 /* Bytes from a file as text for a message: printable ASCII, "\xNN" for the rest, cut with "..."; returns out. */

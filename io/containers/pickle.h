@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "io/containers/elements.h"
 #include "io/err.h"
 
 typedef struct pickle pickle;
@@ -46,24 +47,6 @@ enum pickle_kind {
     PICKLE_OPAQUE   /* what some call would have made */
 };
 
-/* Elements of tensors.  OTHER: a type that is not read; its tensors are listed, and refused when asked for. */
-enum pickle_element {
-    ELEMENT_OTHER,
-    ELEMENT_F32,
-    ELEMENT_F64,
-    ELEMENT_F16,
-    ELEMENT_BF16,
-    ELEMENT_I64,
-    ELEMENT_I32,
-    ELEMENT_I16,
-    ELEMENT_I8,
-    ELEMENT_U8,
-    ELEMENT_BOOL,
-    ELEMENT_COUNT
-};
-size_t element_size(enum pickle_element element); /* bytes; 0 for ELEMENT_OTHER */
-const char *element_name(enum pickle_element element);
-
 /* How persistent ids (storages of tensors) are written; NO_STORAGES refuses all. */
 enum pickle_storages { PICKLE_NO_STORAGES, PICKLE_ZIP_STORAGES, PICKLE_LEGACY_STORAGES };
 
@@ -88,7 +71,7 @@ struct pickle_global {
 
 struct pickle_storage {
     struct pickle_text key;
-    enum pickle_element element;
+    enum element element;
     uint64_t count; /* elements */
     uint32_t root;  /* of a legacy view: the storage it lies in, otherwise its own number */
     uint64_t view;  /* of a legacy view: its first element within the root */
@@ -96,7 +79,7 @@ struct pickle_storage {
 
 struct pickle_tensor {
     uint32_t storage; /* number of a pickle_storage */
-    enum pickle_element element;
+    enum element element;
     int rank;
     uint64_t shape[PICKLE_MAX_RANK], stride[PICKLE_MAX_RANK]; /* in elements */
     uint64_t offset; /* in elements, within the storage; every element is known to lie inside it */
@@ -119,8 +102,8 @@ void pickle_free(pickle *p); /* NULL is fine */
 
 pickle_value pickle_root(const pickle *p);
 enum pickle_kind pickle_kind_of(const pickle *p, pickle_value v);
-const char *pickle_kind_name(enum pickle_kind kind); /* "a dict" */
-int64_t pickle_int(const pickle *p, pickle_value v); /* INT and BOOL; 0 for others */
+const char *pickle_kind_name(enum pickle_kind kind);  /* "a dict" */
+int64_t pickle_int(const pickle *p, pickle_value v);  /* INT and BOOL; 0 for others */
 double pickle_float(const pickle *p, pickle_value v); /* FLOAT; INT converted; 0 for others */
 /* STR and BYTES; an empty view for others. */
 struct pickle_text pickle_text_of(const pickle *p, pickle_value v);
@@ -129,7 +112,8 @@ bool pickle_is_text(const pickle *p, pickle_value v, const char *text);
 
 /* Items of TUPLE, LIST and SET; pairs of DICT.  0 for others. */
 size_t pickle_count(const pickle *p, pickle_value v);
-pickle_value pickle_item(const pickle *p, pickle_value v, size_t i); /* of a DICT: the i-th value, in the order written */
+pickle_value pickle_item(const pickle *p, pickle_value v,
+                         size_t i); /* of a DICT: the i-th value, in the order written */
 pickle_value pickle_key(const pickle *p, pickle_value dict, size_t i);
 /* The value under a text key of a DICT, STR or BYTES alike; of several the last, as in Python.  PICKLE_ABSENT if there is
  * none or this is no dict. */

@@ -1,0 +1,84 @@
+/* io/containers/hdf5_reader.c - tensors in HDF5 files: a backbone of the store, or arrays in a group "tensors" as a few
+ * lines of h5py write them.  io/h5.h has the checks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/containers/fault.h"
+#include "io/containers/reader.h"
+#include "io/h5.h"
+
+static const char group[] = "tensors/";
+
+struct hdf5 {
+    h5 *file;
+    char **paths; /* info -> array */
+    size_t count;
+};
+
+static int add_array(struct tensor_file *f, const char *path, err *e)
+{
+    const struct hdf5 *h = f->state;
+    const char *name = strncmp(path, group, sizeof group - 1) ? path : path + sizeof group - 1;
+    size_t shape[H5_MAX_RANK];
+    uint64_t sizes[TENSOR_MAX_RANK];
+    int rank;
+
+    if (h5_shape(h->file, path, &rank, shape, e))
+        return e->code;
+    for (int i = 0; i < rank; i++)
+        sizes[i] = shape[i];
+    return tensors_add(f, "", 0, name, strlen(name), ELEMENT_F32, rank, sizes, e);
+}
+
+static void find_heads(struct tensor_file *f)
+{
+    static const char *const names[] = {"heads", "num_heads"};
+    const struct hdf5 *h = f->state;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && !f->heads; i++) {
+        err e = {0};
+        double value;
+
+        if (!h5_read_number(h->file, names[i], &value, &e) && value >= 1 && value <= 1024)
+            f->heads = (int)value;
+    }
+}
+
+static int hdf5_open(struct tensor_file *f, err *e)
+{
+    struct hdf5 *h = calloc(1, sizeof *h);
+
+    if (!(f->state = h))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
+    if (f->source.fd < 0)
+        return fault_set(e, FAULT_UNSUPPORTED, "%s: HDF5 is read from files alone", f->source.name);
+    if (h5_open(f->source.name, &h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
+        return e->code;
+    for (size_t i = 0; i < h->count; i++)
+        if (add_array(f, h->paths[i], e))
+            return e->code;
+    find_heads(f);
+    return 0;
+}
+
+static int hdf5_read(struct tensor_file *f, size_t i, float *to, err *e)
+{
+    const struct hdf5 *h = f->state;
+    size_t shape[H5_MAX_RANK];
+
+    for (int k = 0; k < f->info[i].rank; k++)
+        shape[k] = (size_t)f->info[i].shape[k];
+    return h5_read(h->file, h->paths[i], H5_F32, f->info[i].rank, shape, to, e);
+}
+
+static void hdf5_close(struct tensor_file *f)
+{
+    struct hdf5 *h = f->state;
+
+    if (h->paths)
+        h5_names_free(h->paths, h->count);
+    h5_close(h->file);
+    free(h);
+}
+
+const struct tensor_reader hdf5_reader = {"hdf5", hdf5_open, hdf5_read, hdf5_close};

@@ -1,0 +1,118 @@
+/* io/containers/pickled.c - the tensors of a pickled state dict, for both kinds of .pth; see reader.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/containers/fault.h"
+#include "io/containers/reader.h"
+
+enum { SPAN_FACTOR = 64, SPAN_ALWAYS = 1 << 20, NAMES_SHOWN = 5 };
+
+struct listing {
+    struct tensor_file *f;
+    const pickle *p;
+    uint32_t *numbers;
+    size_t capacity;
+};
+
+static int list_tensor(struct listing *l, struct pickle_text root, struct pickle_text name, pickle_value v, err *e)
+{
+    const struct pickle_tensor *t = pickle_tensor_of(l->p, v);
+
+    if (l->f->count >= l->capacity) {
+        size_t wanted = l->capacity ? 2 * l->capacity : 64;
+        uint32_t *bigger = realloc(l->numbers, wanted * sizeof *bigger);
+
+        if (!bigger)
+            return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", l->f->source.name);
+        l->numbers = bigger;
+        l->capacity = wanted;
+    }
+    l->numbers[l->f->count] = (uint32_t)(t - pickle_tensor(l->p, 0));
+    return tensors_add(l->f, root.bytes, root.size, name.bytes, name.size, t->element, t->rank, t->shape, e);
+}
+
+static bool is_name(const pickle *p, pickle_value key)
+{
+    return pickle_kind_of(p, key) == PICKLE_STR || pickle_kind_of(p, key) == PICKLE_BYTES;
+}
+
+/* The tensors that stand in one dict under text keys. */
+static int list_dict(struct listing *l, struct pickle_text root, pickle_value dict, err *e)
+{
+    for (size_t i = 0; i < pickle_count(l->p, dict); i++) {
+        pickle_value key = pickle_key(l->p, dict, i), v = pickle_item(l->p, dict, i);
+
+        if (pickle_kind_of(l->p, v) == PICKLE_TENSOR && is_name(l->p, key) &&
+            list_tensor(l, root, pickle_text_of(l->p, key), v, e))
+            return e->code;
+    }
+    return 0;
+}
+
+static bool has_tensor(const pickle *p, pickle_value dict)
+{
+    for (size_t i = 0; i < pickle_count(p, dict); i++)
+        if (pickle_kind_of(p, pickle_item(p, dict, i)) == PICKLE_TENSOR)
+            return true;
+    return false;
+}
+
+/* Tell of names outside of PyTorch's usual ones, and of those that somebody meant ill with. */
+static void note_names(struct tensor_file *f, const pickle *p)
+{
+    const struct pickle_global *g;
+    int unknown = 0;
+
+    for (size_t i = 0; (g = pickle_global(p, i)); i++) {
+        char module[ESCAPED_SIZE], name[ESCAPED_SIZE];
+
+        escaped(module, g->module.bytes, g->module.size);
+        escaped(name, g->name.bytes, g->name.size);
+        if (g->dangerous)
+            tensors_note(f, "SECURITY: the file names %s.%s, which a checkpoint has no use for; it was not called",
+                         module, name);
+        else if (!g->known && unknown++ < NAMES_SHOWN)
+            tensors_note(f, "the file holds objects of %s.%s, which were passed over", module, name);
+    }
+    if (unknown > NAMES_SHOWN)
+        tensors_note(f, "and %d more names of objects that were passed over", unknown - NAMES_SHOWN);
+}
+
+int pickled_tensors(struct tensor_file *f, const pickle *p, uint32_t **numbers, err *e)
+{
+    struct listing l = {.f = f, .p = p};
+    pickle_value root = pickle_root(p);
+
+    note_names(f, p);
+    if (pickle_kind_of(p, root) == PICKLE_OPAQUE)
+        return fault_set(e, FAULT_UNSUPPORTED,
+                         "%s: holds a whole pickled module; save model.state_dict() instead, which is data alone",
+                         f->source.name);
+    if (pickle_kind_of(p, root) != PICKLE_DICT)
+        return fault_set(e, FAULT_UNSUPPORTED, "%s: holds %s instead of a dict of tensors", f->source.name,
+                         pickle_kind_name(pickle_kind_of(p, root)));
+    list_dict(&l, (struct pickle_text){"", 0}, root, e);
+    for (size_t i = 0; i < pickle_count(p, root) && !e->code; i++) {
+        pickle_value key = pickle_key(p, root, i), v = pickle_item(p, root, i);
+
+        if (pickle_kind_of(p, v) == PICKLE_DICT && is_name(p, key) && v != root && has_tensor(p, v))
+            list_dict(&l, pickle_text_of(p, key), v, e);
+    }
+    *numbers = l.numbers;
+    return e->code;
+}
+
+int pickled_span(const struct tensor_file *f, const struct pickle_tensor *t, uint64_t count, uint64_t *first,
+                 uint64_t *span, err *e)
+{
+    uint64_t last = 0; /* cannot overflow: checked when the tensor was made */
+
+    for (int i = 0; i < t->rank; i++)
+        last += (t->shape[i] - 1) * t->stride[i];
+    *first = t->offset;
+    *span = last + 1;
+    if (*span > SPAN_ALWAYS && *span / SPAN_FACTOR > count)
+        return fault_set(e, FAULT_LIMIT, "%s: a tensor of %llu numbers lies scattered over %llu", f->source.name,
+                         (unsigned long long)count, (unsigned long long)*span);
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* io/containers/tensors.h - a file of named tensors, whatever it is: .npz, .pth (zip or legacy), .safetensors, HDF5.
+ *
+ * The content decides what a file is, not its name.  Opening lists what is there (names, types, shapes) and checks the
+ * whole frame of the file; numbers are read one tensor at a time, into memory whose size the caller knows.  Nothing in any
+ * file is executed, imported or unpacked. */
+#ifndef IO_CONTAINERS_TENSORS_H
+#define IO_CONTAINERS_TENSORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/containers/elements.h"
+#include "io/containers/source.h"
+
+enum { TENSORS_MAX = 65536, TENSOR_MAX_RANK = 8, TENSOR_NAME_LIMIT = 1024 };
+
+struct tensor_info {
+    const char *root; /* of a pickled dict of dicts: the outer key; "" at the top level and in other containers */
+    const char *name;
+    enum element element;
+    int rank;
+    uint64_t shape[TENSOR_MAX_RANK];
+    uint64_t count; /* numbers */
+};
+
+struct tensor_options {
+    bool ignore_crc;     /* of zip entries */
+    bool strict_pickle;  /* refuse names that are not on the short list */
+    bool npz_v2_is_bf16; /* NumPy type |V2 */
+};
+
+struct tensor_file {
+    const char *container; /* "npz", "pth", "legacy pth", "safetensors", "hdf5" */
+    bool jax_names;        /* NumPy's: names and layouts are JAX's */
+    size_t count;
+    struct tensor_info *info; /* in the order of the file */
+    int heads;                /* 0 unless the file says so */
+    char *notes;              /* lines for the user, each ended by '\n'; "" if there is nothing to say */
+
+    /* private */
+    const struct tensor_reader *reader;
+    struct source source;
+    struct tensor_options options;
+    void *state;
+    struct tensor_names *names; /* where all names live */
+    size_t info_capacity;
+};
+
+/* By path or from memory (which the caller keeps).  Errors carry kinds of io/containers/fault.h. */
+int tensors_open(const char *path, const struct tensor_options *options, struct tensor_file *out, err *e);
+int tensors_open_memory(const char *name, const void *bytes, size_t size, const struct tensor_options *options,
+                        struct tensor_file *out, err *e);
+void tensors_close(struct tensor_file *f); /* harmless twice, and after a failure */
+
+/* The numbers of tensor i, row-major, as float32: info[i].count of them.  E_DTYPE unless its type is one of weights. */
+int tensors_read(struct tensor_file *f, size_t i, float *to, err *e);
+
+/* "(3, 4)"; returns text. */
+enum { SIZES_TEXT = 200 };
+const char *sizes_text(char text[SIZES_TEXT], int rank, const uint64_t *shape);
+
+#endif
