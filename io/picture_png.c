@@ -20,7 +20,7 @@ struct reading {
     const uint8_t *at, *end;
     char why[200]; /* empty unless the library gave up */
     enum fault kind;
-    uint8_t *row; /* (width) values of 16 bits of grey */
+    uint8_t *rows; /* values that libpng does not turn into ours: 16 bits of grey, indices of colours */
 };
 
 static void give_up(png_structp png, png_const_charp message)
@@ -63,45 +63,59 @@ static void pass_over_chunks(png_structp png)
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof names / 5));
 }
 
-/* Choose the transforms.  True if the values are 16-bit grey, which come as they are. */
-static bool choose_transforms(struct reading *r)
+/* How stored values become ours: by libpng alone, or by what it cannot do as Pillow does. */
+enum path { AS_THEY_ARE, WIDE_GREY, INDICES };
+
+/* Choose libpng's transforms.  Indices come as one byte each, 16-bit grey as two. */
+static enum path choose_transforms(struct reading *r)
 {
     int type = png_get_color_type(r->png, r->info), depth = png_get_bit_depth(r->png, r->info);
-    bool wide_grey = type == PNG_COLOR_TYPE_GRAY && depth == 16;
 
-    if (type == PNG_COLOR_TYPE_PALETTE)
-        png_set_palette_to_rgb(r->png);
+    if (type == PNG_COLOR_TYPE_PALETTE) {
+        png_set_packing(r->png);
+        return INDICES;
+    }
+    if (type == PNG_COLOR_TYPE_GRAY && depth == 16)
+        return WIDE_GREY;
     if (type == PNG_COLOR_TYPE_GRAY && depth < 8)
         png_set_expand_gray_1_2_4_to_8(r->png);
     if (type & PNG_COLOR_MASK_ALPHA)
         png_set_strip_alpha(r->png);
-    if (depth == 16 && !wide_grey)
+    if (depth == 16)
         png_set_strip_16(r->png);
-    return wide_grey;
+    return AS_THEY_ARE;
 }
 
-/* Interlaced pictures come in passes, each of which fills in some pixels of the rows. */
-static void read_rows(struct reading *r, struct picture *out, int passes)
+/* Interlaced pictures come in passes, each of which fills in some pixels of the rows; so all rows are kept. */
+static void read_rows(struct reading *r, uint8_t *to, size_t height, size_t stride, int passes)
 {
-    size_t stride = (size_t)out->width * (size_t)out->channels;
-
     for (int pass = 0; pass < passes; pass++)
-        for (int y = 0; y < out->height; y++)
-            png_read_row(r->png, out->pixels + (size_t)y * stride, NULL);
+        for (size_t y = 0; y < height; y++)
+            png_read_row(r->png, to + y * stride, NULL);
+    png_read_end(r->png, NULL);
 }
 
-/* Pillow keeps 16-bit grey as integers and cuts them off at 255.  All rows are kept, since passes fill them in. */
-static int read_wide_grey(struct reading *r, struct picture *out, int passes, err *e)
+/* Pillow keeps 16-bit grey as integers and cuts them off at 255. */
+static void cut_grey(const uint8_t *values, size_t n, uint8_t *out)
 {
-    size_t values = (size_t)out->height * (size_t)out->width, stride = 2 * (size_t)out->width;
+    for (size_t i = 0; i < n; i++)
+        out[i] = values[2 * i] ? 255 : values[2 * i + 1];
+}
 
-    if (!(r->row = calloc(values, 2)))
-        return err_set(e, ERR_NOMEM, "no memory for %zu values of grey", values);
-    for (int pass = 0; pass < passes; pass++)
-        for (int y = 0; y < out->height; y++)
-            png_read_row(r->png, r->row + (size_t)y * stride, NULL);
-    for (size_t i = 0; i < values; i++)
-        out->pixels[i] = r->row[2 * i] ? 255 : r->row[2 * i + 1];
+/* libpng would paint colours that the palette lacks black, and say nothing. */
+static int look_up(struct reading *r, const uint8_t *values, size_t n, uint8_t *out, err *e)
+{
+    png_colorp palette = NULL;
+    int colours = 0;
+
+    png_get_PLTE(r->png, r->info, &palette, &colours);
+    for (size_t i = 0; i < n; i++, out += 3) {
+        if (values[i] >= colours)
+            return fault_set(e, FAULT_RANGE, "PNG: it uses colour %d of a palette of %d", values[i], colours);
+        out[0] = palette[values[i]].red;
+        out[1] = palette[values[i]].green;
+        out[2] = palette[values[i]].blue;
+    }
     return 0;
 }
 
@@ -123,7 +137,7 @@ static void read_all(struct reading *r, size_t n, struct picture *out, err *e)
     png_set_chunk_cache_max(r->png, 100);
     png_set_chunk_malloc_max(r->png, CHUNK_LIMIT);
     png_set_crc_action(r->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    png_set_check_for_invalid_index(r->png, 1);
+    png_set_check_for_invalid_index(r->png, 0);
     pass_over_chunks(r->png);
     png_read_info(r->png, r->info);
     if (!size_is_possible(r, n)) {
@@ -131,31 +145,25 @@ static void read_all(struct reading *r, size_t n, struct picture *out, err *e)
                   png_get_image_width(r->png, r->info), png_get_image_height(r->png, r->info));
         return;
     }
-    bool wide_grey = choose_transforms(r), grey = !(png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_COLOR);
+    bool grey = !(png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_COLOR);
+    enum path path = choose_transforms(r);
     int passes = png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     if (picture_reserve(out, png_get_image_height(r->png, r->info), png_get_image_width(r->png, r->info), grey ? 1 : 3,
                         e))
         return;
-    if (wide_grey) {
-        if (read_wide_grey(r, out, passes, e))
-            return;
+    size_t height = (size_t)out->height, stride = png_get_rowbytes(r->png, r->info);
+    if (path == AS_THEY_ARE) {
+        read_rows(r, out->pixels, height, stride, passes);
+    } else if (!(r->rows = calloc(height, stride))) {
+        err_set(e, ERR_NOMEM, "no memory for a picture of %zu bytes", height * stride);
     } else {
-        read_rows(r, out, passes);
+        read_rows(r, r->rows, height, stride, passes);
+        if (path == INDICES)
+            look_up(r, r->rows, height * (size_t)out->width, out->pixels, e);
+        else
+            cut_grey(r->rows, height * (size_t)out->width, out->pixels);
     }
-    png_read_end(r->png, NULL);
-}
-
-/* libpng reports colours that the palette lacks as a benign error, that is, not at all; and paints them black. */
-static void check_palette(struct reading *r, err *e)
-{
-    png_colorp palette;
-    int colours;
-
-    if (png_get_PLTE(r->png, r->info, &palette, &colours) &&
-        png_get_color_type(r->png, r->info) != PNG_COLOR_TYPE_RGB && png_get_palette_max(r->png, r->info) >= colours)
-        fault_set(e, FAULT_RANGE, "PNG: it uses colour %d of a palette of %d", png_get_palette_max(r->png, r->info),
-                  colours);
 }
 
 int png_read(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
@@ -172,9 +180,7 @@ int png_read(const uint8_t *bytes, size_t n, enum picture_mode mode, struct pict
         read_all(&r, n, out, e);
     if (*r.why)
         fault_set(e, r.kind, "PNG: %s", r.why);
-    if (!e->code)
-        check_palette(&r, e);
     png_destroy_read_struct(&r.png, &r.info, NULL);
-    free(r.row);
+    free(r.rows);
     return e->code;
 }
