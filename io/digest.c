@@ -86,8 +86,13 @@ bool digest_is_zero(const struct digest *d)
 
 void digest_to_hex(const struct digest *d, char hex[DIGEST_HEX])
 {
-    for (int i = 0; i < DIGEST_BYTES; i++)
-        snprintf(hex + 2 * i, 3, "%02x", d->bytes[i]);
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < DIGEST_BYTES; i++) {
+        hex[2 * i] = digits[d->bytes[i] >> 4];
+        hex[2 * i + 1] = digits[d->bytes[i] & 15];
+    }
+    hex[DIGEST_HEX - 1] = 0;
 }
 
 static int hex_value(char c)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "orchestrator/live.h"
 #include "orchestrator/lock.h"
 
@@ -34,24 +35,6 @@ static void note_signal(int number)
 {
     last_signal = number;
     interrupts += number == SIGINT;
-}
-
-static double clock_of(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double monotonic(void)
-{
-    return clock_of(CLOCK_MONOTONIC);
-}
-
-static double wall_clock(void)
-{
-    return clock_of(CLOCK_REALTIME);
 }
 
 static int number_in(const char *variable)
@@ -227,7 +210,7 @@ static bool show_live(const struct launch_options *o, double since, struct live_
 
     if (!live_read(o->folder->live, &l, &e) && l.now > since) {
         live_show(view, &l);
-        fine = wall_clock() - l.now < (live_is_final(&l) ? LINGER_SECONDS : o->silence);
+        fine = clock_wall() - l.now < (live_is_final(&l) ? LINGER_SECONDS : o->silence);
     }
     live_free(&l);
     return fine;
@@ -259,7 +242,7 @@ static bool outcome_told(const char *path)
 static void press(const struct launch_options *o, pid_t job, double asked, double *pressed, double *told)
 {
     const struct folder *f = o->folder;
-    double t = monotonic();
+    double t = clock_monotonic();
     err e = {0};
 
     if (t - *pressed > 0.5) {
@@ -328,7 +311,7 @@ static void hear_begun(const struct launch_options *o, struct start *s)
 /* False: a rank has died before MPI worked, or the start takes too long, or rank 0 is gone and mpirun does not end. */
 static bool starts_well(const struct launch_options *o, pid_t job, struct start *s)
 {
-    double t = monotonic();
+    double t = clock_monotonic();
     int children;
 
     if (t - s->looked < LOOK_SECONDS)
@@ -346,9 +329,9 @@ static bool starts_well(const struct launch_options *o, pid_t job, struct start 
 int launch_run(const struct launch_options *o, bool *stopped, err *e)
 {
     struct live_view view = live_view_start();
-    struct start start = {.since = monotonic(), .well = true};
+    struct start start = {.since = clock_monotonic(), .well = true};
     bool started, alive;
-    double since = wall_clock(), asked = 0, pressed = 0, told = 0, unwell = 0;
+    double since = clock_wall(), asked = 0, pressed = 0, told = 0, unwell = 0;
     pid_t job;
 
     *stopped = false;
@@ -357,7 +340,7 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         return e->code;
     while (waitpid(job, NULL, WNOHANG) == 0) {
         if (last_signal && !asked) {
-            asked = monotonic();
+            asked = clock_monotonic();
             live_view_end(&view);
             fprintf(stderr, "sluice run: %s: saving and stopping ...\n", strsignal((int)last_signal));
         }
@@ -368,8 +351,8 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         else if (started && alive)
             unwell = 0;
         else if (unwell == 0)
-            unwell = monotonic();
-        if (unwell > 0 && monotonic() - unwell > UNWELL_SECONDS)
+            unwell = clock_monotonic();
+        if (unwell > 0 && clock_monotonic() - unwell > UNWELL_SECONDS)
             end_by_force(o->folder, job);
         nap();
     }

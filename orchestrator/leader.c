@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "orchestrator/leader_private.h"
@@ -19,6 +18,8 @@ static const double LIVE_SECONDS = 0.25;  /* between two writes of live.json */
 static const double RESULTS_SECONDS = 4;  /* least time between two makings of results.h5 */
 static const double RESULTS_SHARE = 0.05; /* most of rank 0's time that they may take */
 static const double STOP_SECONDS = 3.4;   /* from the request to stop to leaving, whatever is still running */
+
+static const double DISMISS_SECONDS = 30; /* for workers to hear that a run could not begin */
 
 static const double MARGIN_SHARE =
     1. / 6; /* of the time that a run has: what it keeps between its last work and the end, */
@@ -32,19 +33,11 @@ static void note_signal(int number)
     signal_seen = number;
 }
 
-static double cpu_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ------------------------------------------------------------------------------------------------ the loop */
 
 static void look_around(struct leader *l)
 {
-    double t = rank_clock();
+    double t = clock_monotonic();
     char who[100];
 
     if (signal_seen && !l->stopping)
@@ -96,7 +89,7 @@ static bool anyone_left(const struct leader *l)
         if (l->workers[r].present && !queue_rank_benched(l->queue, r))
             return true;
     /* or still to say hello */
-    return rank_clock() - l->started < l->o->patience && !l->abrupt;
+    return clock_monotonic() - l->started < l->o->patience && !l->abrupt;
 }
 
 /* No ready stage reaches a checkpoint in the time left. */
@@ -117,7 +110,7 @@ static void stop_if_nothing_fits(struct leader *l)
 static bool is_over(struct leader *l)
 {
     if (leases_out(l))
-        return l->stopping && rank_clock() - l->stop_asked > l->stop_seconds;
+        return l->stopping && clock_monotonic() - l->stop_asked > l->stop_seconds;
     if (!l->stopping && queue_count(l->queue, QUEUE_READY))
         stop_if_nothing_fits(l);
     if (l->stopping || !queue_count(l->queue, QUEUE_READY))
@@ -145,13 +138,14 @@ static void loop(struct leader *l)
             active = true;
         }
         leader_hand_out(l);
-        if (rank_clock() - l->synced > SYNC_SECONDS)
+        if (clock_monotonic() - l->synced > SYNC_SECONDS)
             leader_sync(l);
         look_around(l);
         if (l->stopping && !told) {
             leader_tell_all(l, TAG_STOP, &none);
             told = true;
         }
+        mail_flush(l->mail);
         if (active)
             idle = 0;
         else
@@ -203,12 +197,12 @@ static int begin(struct leader *l, err *e)
         rank_log_line(l->log, "", "the last %llu bytes of the ledger were torn by a crash and are dropped",
                       (unsigned long long)summary.torn);
     rank_introduce(&self);
-    leader_record(l, FACT_BEGUN, fact_begun(self.host, self.pid, l->ranks - 1, l->o->version, leader_wall_clock()));
+    leader_record(l, FACT_BEGUN, fact_begun(self.host, self.pid, l->ranks - 1, l->o->version, clock_wall()));
     leader_fill_queue(l, &s);
     standing_free(&s);
     snprintf(l->live.sweep, sizeof l->live.sweep, "%s", p->sweep->setting[SETTING_NAME].text);
-    l->live.begun = leader_wall_clock();
-    l->started = rank_clock();
+    l->live.begun = clock_wall();
+    l->started = clock_monotonic();
     l->rate_second = (long)l->started;
     l->view = live_view_start();
     return 0;
@@ -242,7 +236,7 @@ static void finish(struct leader *l, err *e)
     word = !e->code ? "finished" : e->code == ERR_WORKER ? "failed" : "incomplete";
     snprintf(l->live.message, sizeof l->live.message, "%.500s", e->text);
     if (!l->storage.code) {
-        leader_record(l, FACT_ENDED, fact_ended(word, leader_wall_clock(), cpu_seconds()));
+        leader_record(l, FACT_ENDED, fact_ended(word, clock_wall(), clock_cpu()));
         leader_sync(l);
         if (leader_make_results(l, &not_shown)) {
             rank_log_line(l->log, "", "results.h5 was not made: %s", not_shown.text);
@@ -257,11 +251,12 @@ static void finish(struct leader *l, err *e)
 
 static void quit_workers(struct leader *l)
 {
-    double start = rank_clock();
+    double start = clock_monotonic();
 
     l->abrupt |= leases_out(l) > 0; /* a worker that did not stop will not come to MPI_Finalize() either */
     leader_tell_all(l, TAG_QUIT, &(struct quit_message){l->abrupt});
-    while (mail_pending(l->mail) && rank_clock() - start < (l->abrupt ? 0.2 : 1))
+    mail_flush(l->mail);
+    while (mail_pending(l->mail) && clock_monotonic() - start < (l->abrupt ? 0.2 : 1))
         rank_doze(&(int){0}, NULL, 0);
     l->abrupt |= mail_pending(l->mail) > 0;
     for (int r = 1; r < l->ranks; r++) /* what was given up, but is only asleep, would keep mpirun waiting */
@@ -285,7 +280,7 @@ int leader_run(MPI_Comm comm, const struct leader_options *o, struct leader_end 
     struct leader l = {.o = o, .plan = o->plan, .work_changed = true, .stop_seconds = STOP_SECONDS};
 
     *end = (struct leader_end){0};
-    l.margin = fmin(MOST_MARGIN, fmax(LEAST_MARGIN, MARGIN_SHARE * (o->ends - leader_wall_clock())));
+    l.margin = fmin(MOST_MARGIN, fmax(LEAST_MARGIN, MARGIN_SHARE * (o->ends - clock_wall())));
     listen_to_signals();
     MPI_Comm_size(comm, &l.ranks);
     if (mail_open(comm, &l.mail, e))
@@ -313,10 +308,19 @@ int leader_run(MPI_Comm comm, const struct leader_options *o, struct leader_end 
 
 void leader_dismiss(MPI_Comm comm)
 {
-    struct quit_message quit = {0};
+    const struct quit_message quit = {0};
+    double start = clock_monotonic();
+    mail *m;
     int ranks;
+    err e = {0};
 
     MPI_Comm_size(comm, &ranks);
+    if (mail_open(comm, &m, &e))
+        return;
     for (int r = 1; r < ranks; r++)
-        MPI_Send(&quit, sizeof quit, MPI_BYTE, r, TAG_QUIT, comm);
+        mail_send(m, r, TAG_QUIT, &quit, sizeof quit, NULL, 0, &e);
+    mail_flush(m);
+    while (mail_pending(m) && clock_monotonic() - start < DISMISS_SECONDS)
+        rank_doze(&(int){0}, NULL, 0);
+    mail_close(m);
 }

@@ -7,6 +7,7 @@
 #ifndef ORCHESTRATOR_LEADER_PRIVATE_H
 #define ORCHESTRATOR_LEADER_PRIVATE_H
 
+#include "io/clock.h"
 #include "orchestrator/early_stop.h"
 #include "orchestrator/leader.h"
 #include "orchestrator/live.h"
@@ -65,7 +66,6 @@ struct leader {
     double started; /* s, monotonic */
 };
 
-double leader_wall_clock(void); /* s since 1970 */
 /* Hand out nothing more, and end when nothing runs; the first reason counts. */
 void leader_stop_soon(struct leader *l, const char *reason);
 

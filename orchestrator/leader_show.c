@@ -6,7 +6,7 @@
 
 void leader_count_finished(struct leader *l, int n)
 {
-    long second = (long)rank_clock();
+    long second = (long)clock_monotonic();
 
     if (second - l->rate_second > RATE_SLOTS)
         l->rate_second = second - RATE_SLOTS;
@@ -18,7 +18,7 @@ void leader_count_finished(struct leader *l, int n)
 /* Stages per second over the last minute, or since the beginning. */
 static double progress_rate(const struct leader *l)
 {
-    double span = fmin(RATE_SLOTS, rank_clock() - l->started), sum = 0;
+    double span = fmin(RATE_SLOTS, clock_monotonic() - l->started), sum = 0;
 
     for (int i = 0; i < RATE_SLOTS; i++)
         sum += l->finished_in[i];
@@ -39,7 +39,7 @@ static double time_left(const struct leader *l)
         workers += w->present && !queue_rank_benched(l->queue, r);
         if (expected > 0)
             work -=
-                expected * (w->beat.fraction >= 0 ? w->beat.fraction : fmin(0.9, (rank_clock() - w->began) / expected));
+                expected * (w->beat.fraction >= 0 ? w->beat.fraction : fmin(0.9, (clock_monotonic() - w->began) / expected));
     }
     work = isnan(work) ? work : fmax(work, 0);
     return workers ? fmax(work / workers, fmin(work, queue_path_left(l->queue))) : NAN;
@@ -60,7 +60,7 @@ static void describe_worker(const struct leader *l, int rank, struct live_worker
                                 .epochs = w->beat.epochs,
                                 .fraction = w->beat.fraction,
                                 .loss = w->beat.loss,
-                                .since = w->leases_count ? rank_clock() - w->began : NAN,
+                                .since = w->leases_count ? clock_monotonic() - w->began : NAN,
                                 .done = w->done,
                                 .failed = w->failed};
     snprintf(out->host, sizeof out->host, "%s", w->hello.host);
@@ -83,7 +83,7 @@ static void fill_live(struct leader *l, const char *state)
         leased += l->workers[r].leases_count > 0;
     }
     snprintf(v->state, sizeof v->state, "%s", state);
-    v->now = leader_wall_clock();
+    v->now = clock_wall();
     v->rate = progress_rate(l);
     v->eta = time_left(l);
     v->trials = l->plan->trials_count;
@@ -126,7 +126,7 @@ static void mark_running(const struct leader *l, struct standing *s)
 
 int leader_make_results(struct leader *l, err *e)
 {
-    double start = rank_clock();
+    double start = clock_monotonic();
     struct standing s;
 
     leader_sync(l);
@@ -135,7 +135,7 @@ int leader_make_results(struct leader *l, err *e)
     mark_running(l, &s);
     l->o->results(l->o->context, &l->history, &s, e);
     standing_free(&s);
-    l->resulted = rank_clock();
+    l->resulted = clock_monotonic();
     l->results_took = l->resulted - start;
     l->unshown = false;
     return e->code;

@@ -5,24 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "io/h5.h"
 
 static const double AHEAD_SECONDS = 0.03; /* work that a worker may have waiting */
 static const double MEMORY_SHARE = 0.9;   /* of a host's memory that its trainers may use together */
 
-double leader_wall_clock(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double leader_seconds_left(const struct leader *l)
 {
-    return l->o->ends > 0 ? l->o->ends - l->margin - leader_wall_clock() : INFINITY;
+    return l->o->ends > 0 ? l->o->ends - l->margin - clock_wall() : INFINITY;
 }
 
 void leader_stop_soon(struct leader *l, const char *reason)
@@ -30,7 +21,7 @@ void leader_stop_soon(struct leader *l, const char *reason)
     if (l->stopping)
         return;
     l->stopping = true;
-    l->stop_asked = rank_clock();
+    l->stop_asked = clock_monotonic();
     snprintf(l->stop_reason, sizeof l->stop_reason, "%s", reason);
     rank_log_line(l->log, "", "stopping: %s", reason);
 }
@@ -60,7 +51,7 @@ void leader_record(struct leader *l, enum fact type, char *payload)
 
 void leader_sync(struct leader *l)
 {
-    l->synced = rank_clock();
+    l->synced = clock_monotonic();
     if (!l->storage.code && ledger_sync(l->ledger, &l->storage))
         leader_stop_soon(l, "the ledger cannot be written");
 }
@@ -82,7 +73,7 @@ static void tell_trouble(struct leader *l, int stage, enum cause cause, const ch
     if (l->live.troubles_count == LIVE_TROUBLES)
         memmove(l->live.trouble, l->live.trouble + 1, (size_t)--l->live.troubles_count * sizeof *l->live.trouble);
     t = &l->live.trouble[l->live.troubles_count++];
-    *t = (struct live_trouble){.when = leader_wall_clock()};
+    *t = (struct live_trouble){.when = clock_wall()};
     leader_label(l, stage, t->label, sizeof t->label);
     snprintf(t->cause, sizeof t->cause, "%s", cause_name(cause));
     snprintf(t->text, sizeof t->text, "%s", text);
@@ -251,7 +242,7 @@ static void give_lease(struct leader *l, int rank, int stage)
         drop_unneeded(l);
     } else {
         if (!w->leases_count)
-            w->began = rank_clock();
+            w->began = clock_monotonic();
         w->leases[w->leases_count++] = (struct lease){m.lease, stage};
         leader_post(l, rank, TAG_LEASE, &m, text, strlen(text));
     }
@@ -302,7 +293,7 @@ int leader_end_lease(struct leader *l, int rank, uint64_t lease)
             int stage = w->leases[i].stage;
 
             memmove(w->leases + i, w->leases + i + 1, (size_t)(--w->leases_count - i) * sizeof *w->leases);
-            w->began = rank_clock();
+            w->began = clock_monotonic();
             w->beat = (struct beat_message){.fraction = NAN, .loss = NAN};
             l->work_changed = true;
             return stage;
@@ -320,7 +311,7 @@ static struct attempt attempt_of(const struct leader *l, int rank, int stage, do
         .number = known ? known->attempts + 1 : 1,
         .rank = rank,
         .threads = l->o->threads > 0 ? l->o->threads : l->workers[rank].hello.threads,
-        .started = isfinite(started) ? started : leader_wall_clock(),
+        .started = isfinite(started) ? started : clock_wall(),
         .seconds = isfinite(seconds) ? seconds : 0,
     };
 

@@ -44,11 +44,11 @@ static void give_up(struct leader *l, int rank, const char *why)
     rank_log_line(l->log, "", "rank %d on %s: %s; %d leases are free again", rank, w->hello.host, why, w->leases_count);
     while (w->leases_count) { /* those behind the first had not begun */
         int stage = leader_end_lease(l, rank, w->leases[0].id);
-        double seconds = rank_clock() - began;
+        double seconds = clock_monotonic() - began;
 
         if (running)
             leader_attempt_failed(l, rank, stage, l->stopping ? CAUSE_interrupted : CAUSE_lost,
-                                  leader_wall_clock() - seconds, seconds, why);
+                                  clock_wall() - seconds, seconds, why);
         else
             queue_failed(l->queue, stage, rank, CAUSE_interrupted);
         running = false;
@@ -72,12 +72,12 @@ static void take_back_waiting(struct leader *l, int rank)
         queue_failed(l->queue, back.stage, rank, CAUSE_interrupted);
         l->work_changed = true;
     }
-    w->pace = fmax(w->pace, rank_clock() - w->began);
+    w->pace = fmax(w->pace, clock_monotonic() - w->began);
 }
 
 void leader_look_after_workers(struct leader *l)
 {
-    double t = rank_clock();
+    double t = clock_monotonic();
 
     for (int r = 1; r < l->ranks; r++) {
         struct worker *w = &l->workers[r];
@@ -107,7 +107,7 @@ void leader_take_letter(struct leader *l, const struct letter *letter)
         return;
     }
     w = &l->workers[letter->from];
-    w->heard = rank_clock();
+    w->heard = clock_monotonic();
     if (letter->tag == TAG_HELLO) {
         join(l, letter->from, letter);
         l->work_changed = true;

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "io/clock.h"
 
 static const double PLAIN_SECONDS = 10, TERMINAL_SECONDS = 0.25;
 
@@ -251,14 +252,6 @@ void live_screen(const struct live *l, FILE *out)
         fprintf(out, "  %s: %s: %s\n", l->trouble[i].label, l->trouble[i].cause, l->trouble[i].text);
 }
 
-static double monotonic(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 struct live_view live_view_start(void)
 {
     return (struct live_view){.terminal = isatty(STDERR_FILENO)};
@@ -282,7 +275,7 @@ static void show_bar(const struct live *l, const char *line)
 
 void live_show(struct live_view *v, const struct live *l)
 {
-    double t = monotonic();
+    double t = clock_monotonic();
     char line[256];
 
     if (v->shown && t - v->shown < (v->terminal ? TERMINAL_SECONDS : PLAIN_SECONDS))

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "io/rows.h"
 #include "worker/wire.h"
 
@@ -24,14 +24,6 @@ struct child {
     double last_sent; /* progress */
     err broken;       /* the first failure to speak or to understand */
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Send a JSON value as a frame; takes the reference. */
 static void send_json(struct child *c, enum frame_type type, json_t *value)
@@ -69,7 +61,7 @@ static json_t *number_or_null(double x)
 static bool child_go_on(void *context, const struct progress *p)
 {
     struct child *c = context;
-    double t = now();
+    double t = clock_monotonic();
 
     listen(c);
     if (t - c->last_sent >= PROGRESS_SECONDS && !c->broken.code) {

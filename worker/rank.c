@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "worker/log.h"
 #include "worker/mail.h"
 #include "worker/messages.h"
@@ -21,6 +22,7 @@ enum { LOG_LIMIT = 4 << 20 };
 static const double GRACE_SECONDS = 2.5;    /* from STOP to the child's end by force; Ctrl-C shall work within 5 s */
 static const double START_PATIENCES = 20;   /* rank 0 may plan a large sweep before its first word */
 static const double LAST_WORDS_SECONDS = 1; /* for messages still under way when leaving */
+static const double HOLD_SECONDS = 0.0005;  /* that an answer may wait for the next one while there is work */
 
 /* A lease waiting or running. */
 struct task {
@@ -40,16 +42,8 @@ struct worker {
     bool quit, abrupt;
     bool welcomed;
     struct hello_message leader;
-    double heard, beaten, looked; /* s */
+    double heard, beaten, looked, flushed; /* s */
 };
-
-double rank_clock(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 double rank_beat_seconds(double patience)
 {
@@ -86,16 +80,10 @@ bool rank_is_gone(const struct hello_message *hello)
 
 void rank_doze(int *idle, struct pollfd *fds, int n)
 {
-    static const int busy_rounds = 8;
-    double us;
-    struct timespec t;
+    double us = fmin(100 * pow(1.1, *idle), *idle < 2000 ? 4000 : 20000);
+    struct timespec t = {0, (long)(1000 * us)};
 
-    if ((*idle)++ < busy_rounds) {
-        sched_yield();
-        return;
-    }
-    us = fmin(20 * pow(1.1, *idle - busy_rounds), *idle < 2000 ? 4000 : 20000);
-    t = (struct timespec){0, (long)(1000 * us)};
+    ++*idle;
     ppoll(fds, (nfds_t)n, &t, NULL);
 }
 
@@ -210,7 +198,7 @@ static void obey(struct worker *w, const struct letter *l)
     struct revoke_message r;
     struct quit_message q;
 
-    w->heard = rank_clock();
+    w->heard = clock_monotonic();
     if (l->from || !message_fits(l->tag, l->n)) {
         rank_log_line(w->log, "", "a %s message of %zu bytes from rank %d makes no sense", message_name(l->tag), l->n,
                       l->from);
@@ -256,7 +244,7 @@ static void log_line(void *context, const char *line)
 
 static void leave_if_alone(struct worker *w, err *e)
 {
-    double t = rank_clock();
+    double t = clock_monotonic();
 
     if (t - w->looked < 0.2)
         return;
@@ -286,9 +274,13 @@ static bool turn(struct worker *w)
         begin_next(w);
         active = true;
     }
-    if (rank_clock() - w->beaten > rank_beat_seconds(w->options->patience)) {
-        w->beaten = rank_clock();
+    if (clock_monotonic() - w->beaten > rank_beat_seconds(w->options->patience)) {
+        w->beaten = clock_monotonic();
         beat(w);
+    }
+    if (!w->waiting || clock_monotonic() - w->flushed > HOLD_SECONDS) {
+        w->flushed = clock_monotonic();
+        mail_flush(w->mail);
     }
     return active;
 }
@@ -301,13 +293,14 @@ static void serve(struct worker *w, err *e)
     rank_introduce(&hello);
     hello.threads = w->options->threads;
     say(w, TAG_HELLO, &hello, NULL);
-    w->heard = w->beaten = rank_clock();
+    w->heard = w->beaten = clock_monotonic();
     while (!w->quit && !e->code) {
         struct pollfd fds[2];
+        bool active = turn(w);
 
-        if (turn(w))
+        if (active)
             idle = 0;
-        else
+        if (!active || supervisor_busy(w->supervisor)) /* the trainer's answer wakes us */
             rank_doze(&idle, fds, supervisor_fds(w->supervisor, fds));
         leave_if_alone(w, e);
     }
@@ -318,9 +311,10 @@ static void serve(struct worker *w, err *e)
 
 static void send_last_words(struct worker *w)
 {
-    double start = rank_clock();
+    double start = clock_monotonic();
 
-    while (!w->abrupt && mail_pending(w->mail) && rank_clock() - start < LAST_WORDS_SECONDS)
+    mail_flush(w->mail);
+    while (!w->abrupt && mail_pending(w->mail) && clock_monotonic() - start < LAST_WORDS_SECONDS)
         sched_yield();
 }
 

@@ -32,11 +32,9 @@ bool rank_is_gone(const struct hello_message *hello);
 /* How often a sign of life is sent, s. */
 double rank_beat_seconds(double patience);
 
-/* Sleep a little, longer the longer nothing has happened; wakes early when one of the descriptors is ready.  *idle
- * counts the calls since something happened: set it to 0 then. */
+/* Sleep a little, from 0.1 ms to 20 ms, longer the longer nothing has happened; wakes early when one of the descriptors is
+ * ready.  *idle counts the calls since something happened: set it to 0 then. */
 struct pollfd;
 void rank_doze(int *idle, struct pollfd *fds, int n);
-
-double rank_clock(void); /* monotonic s */
 
 #endif

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "io/rows.h"
 #include "worker/wire.h"
 
@@ -50,14 +50,6 @@ struct supervisor {
     double began, heard, asked, watched; /* monotonic s */
     long long oom_kills;                 /* of the whole system, when the child started */
 };
-
-static double monotonic(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ------------------------------------------------------------------------------------------------ the child's life */
 
@@ -273,7 +265,7 @@ __attribute__((format(printf, 3, 4))) static void finish(supervisor *s, enum cau
     vsnprintf(s->end.text, sizeof s->end.text, format, args);
     va_end(args);
     s->end.cause = cause;
-    s->end.seconds = monotonic() - s->began;
+    s->end.seconds = clock_monotonic() - s->began;
     s->ended = true;
 }
 
@@ -325,7 +317,7 @@ static double resident_bytes(pid_t pid)
 
 static void watch_limits(supervisor *s)
 {
-    double t = monotonic(), bytes;
+    double t = clock_monotonic(), bytes;
 
     if (t - s->watched < WATCH_SECONDS)
         return;
@@ -445,7 +437,7 @@ static int take_frame(supervisor *s, const struct frame *f, err *e)
     else
         err_set(e, ERR_WORKER, "a %s frame from a trainer", frame_name(f->type));
     json_decref(value);
-    s->heard = monotonic();
+    s->heard = clock_monotonic();
     return e->code;
 }
 
@@ -468,21 +460,19 @@ static void hear(supervisor *s)
 
 void supervisor_begin(supervisor *s, const char *job, size_t n, const struct stage_limits *limits)
 {
-    struct timespec t;
     err e = {0};
 
     if (s->child)
         hear(s);
     if (s->child && s->wire.ended) /* it died between two stages: nobody's fault */
         bury_child(s);
-    clock_gettime(CLOCK_REALTIME, &t);
     s->busy = true;
     s->stopping = s->ended = false;
     s->limits = *limits;
     s->progress = (struct progress_report){.fraction = 0, .loss = NAN};
     s->accuracy.used = s->training.used = 0;
-    s->end = (struct attempt_end){.started = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec};
-    s->began = s->heard = s->watched = monotonic();
+    s->end = (struct attempt_end){.started = clock_wall()};
+    s->began = s->heard = s->watched = clock_monotonic();
     if (!s->child && start_child(s, &e))
         finish(s, CAUSE_system, "%s", e.text);
     else if (wire_send(&s->wire, FRAME_JOB, job, n, &e) && e.code == ERR_BUG)
@@ -501,7 +491,7 @@ void supervisor_stop(supervisor *s)
     if (!s->busy || s->stopping || s->ended)
         return;
     s->stopping = true;
-    s->asked = monotonic();
+    s->asked = clock_monotonic();
     wire_send(&s->wire, FRAME_STOP, NULL, 0, &e);
 }
 
