@@ -17,6 +17,7 @@
 #define ORCHESTRATOR_QUEUE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "io/err.h"
 #include "worker/causes.h"
@@ -26,9 +27,9 @@ struct queue_plan {
     int stages, kinds;
     const int *needs_start; /* (stages + 1): the needs of stage i are needs[needs_start[i] .. needs_start[i+1]-1] */
     const int *needs;
-    const int *kind;    /* (stages), below kinds: what costs are learned by */
-    const double *cost; /* (stages) expected seconds, in any unit that is the same for a kind */
-    int attempts;       /* retry.attempts */
+    const uint8_t *kind; /* (stages), below kinds: what costs are learned by */
+    const float *cost;   /* (stages) expected seconds, in any unit that is the same for a kind */
+    int attempts;        /* retry.attempts */
     /* (kinds) seconds after which a stopped stage of this kind has something to continue from; INFINITY: only when it is
      * finished.  NULL: for all kinds. */
     const double *saves_after;

@@ -1,9 +1,10 @@
 /* sweeps/plan.c - see plan.h.
  *
- * A million trials must pass in seconds, so a trial costs as little as possible: its options are hashed once per kind
- * of stage and not again while they do not change (`project`), and a chain of stages that an earlier trial has made is
- * found by one look-up (`chains`).  Only a new chain is walked task by task, and only there stages are looked up by
- * their keys. */
+ * A million trials must pass in seconds, so a trial costs as little as possible: the options of a kind of stage are hashed
+ * once and remembered (`project`), and a chain of stages that an earlier trial has made is found by one look-up (`chains`).
+ * Only a new chain is walked task by task.  It may share its first tasks with an older chain: stages form a forest in which
+ * a stage's parent is the stage of the same kind one task earlier.  A first child is found through `next`, and only roots
+ * and later children stand in an index by their keys, so that a stage that nothing shares costs no look-up at all. */
 #include "sweeps/plan.h"
 
 #include <stdio.h>
@@ -81,7 +82,7 @@ static int reserve(void *items, int count, int *capacity, size_t size, err *e)
 
 /* ---- the planner ---- */
 
-enum { MAX_NEEDS = 4, MAX_SOURCES = 4096, MAX_OPTIONS_OF_KIND = OPTION_COUNT };
+enum { MAX_NEEDS = 4, PROJECTIONS = 4096, MAX_WORDS = OPTION_COUNT + 3 };
 
 /* Classes per task and digests of all prefixes of a class order. */
 struct order {
@@ -90,15 +91,15 @@ struct order {
     struct digest *prefix; /* (tasks): of the classes of tasks 0..t, and of the number of tasks */
 };
 
-/* The options of a kind that its key hashes by value, and the last projection. */
+/* The options of a kind that its key hashes by value, and the projections made so far, as far as there is room: those whose
+ * words fall on the same line replace each other. */
 struct projection {
-    int count;
-    enum option_id ids[MAX_OPTIONS_OF_KIND];
-    bool dataset, backbone, order, fresh;
-    struct digest schema; /* of the options' keys */
-    union option_value last[MAX_OPTIONS_OF_KIND];
-    const void *last_dataset, *last_backbone;
-    struct digest digest;
+    int count, words;
+    enum option_id ids[OPTION_COUNT];
+    bool dataset, backbone, order;
+    struct digest schema;   /* of the options' keys */
+    uint64_t *known;        /* (PROJECTIONS, words) */
+    struct digest *digests; /* (PROJECTIONS) */
 };
 
 struct named_dataset {
@@ -135,9 +136,9 @@ struct planner {
         int recalled; /* the last stage of the chain in stage_of */
     } chains[STAGE_KIND_COUNT];
 
-    int kind_capacity, task_capacity, key_capacity, cost_capacity, example_capacity, shared_capacity, start_capacity;
-    int needs_count, needs_capacity, trials_capacity;
-    struct digest_index stage_index;
+    int stages_capacity, needs_count, needs_capacity, trials_capacity;
+    int *next;                       /* (stages) the first child's number + 1; 0: none */
+    struct digest_index stage_index; /* stages without a parent, and later children */
 
     /* the trial at hand */
     struct trial_config config;
@@ -146,7 +147,8 @@ struct planner {
     const struct named_backbone *backbone;
     const struct order *order;
     bool fc_norm;
-    int *stage_of[STAGE_KIND_COUNT]; /* (SEQUENCE_MAX_TASKS): by task; [0] for a stage of the whole trial */
+    struct digest projected[STAGE_KIND_COUNT]; /* of the method's kinds */
+    int *stage_of[STAGE_KIND_COUNT];           /* (SEQUENCE_MAX_TASKS): by task; [0] for a stage of the whole trial */
 };
 
 /* ---- contents ---- */
@@ -296,7 +298,7 @@ static bool stands_for_content(enum option_id id)
            id == OPTION_DATASET_SEQUENCE || id == OPTION_SEEDS_ORDER;
 }
 
-static void start_projections(struct planner *p)
+static int start_projections(struct planner *p)
 {
     for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
         struct projection *q = &p->projections[kind];
@@ -313,7 +315,13 @@ static void start_projections(struct planner *p)
         q->dataset = option_in_key(kind, OPTION_DATASET_NAME);
         q->backbone = option_in_key(kind, OPTION_BACKBONE);
         q->order = option_in_key(kind, OPTION_DATASET_SEQUENCE);
+        q->words = q->count + 3;
+        q->known = calloc(PROJECTIONS, (size_t)q->words * sizeof *q->known);
+        q->digests = calloc(PROJECTIONS, sizeof *q->digests);
+        if (!q->known || !q->digests)
+            return err_errno(p->e, "plan");
     }
+    return 0;
 }
 
 static void hash_value(struct digester *d, enum option_id id, union option_value value)
@@ -340,32 +348,50 @@ static void hash_value(struct digester *d, enum option_id id, union option_value
     }
 }
 
-static const struct digest *project(struct planner *p, enum stage_kind kind)
+static struct digest hash_projection(const struct planner *p, const struct projection *q)
 {
-    struct projection *q = &p->projections[kind];
-    const void *dataset = q->dataset ? p->dataset->name : NULL, *backbone = q->backbone ? p->backbone->name : NULL;
-    bool same = q->fresh && q->last_dataset == dataset && q->last_backbone == backbone;
     struct digester d;
 
-    for (int i = 0; i < q->count && same; i++)
-        same = option_equal(q->ids[i], q->last[i], p->config.value[q->ids[i]]);
-    if (same)
-        return &q->digest;
     digester_start(&d);
     digester_add(&d, &q->schema, sizeof q->schema);
-    for (int i = 0; i < q->count; i++) {
-        q->last[i] = p->config.value[q->ids[i]];
-        hash_value(&d, q->ids[i], q->last[i]);
-    }
+    for (int i = 0; i < q->count; i++)
+        hash_value(&d, q->ids[i], p->config.value[q->ids[i]]);
     if (q->dataset)
         digester_add(&d, &p->dataset->is.digest, sizeof(struct digest));
     if (q->backbone)
         digester_add(&d, &p->backbone->is.digest, sizeof(struct digest));
-    q->digest = digester_end(&d);
-    q->last_dataset = dataset;
-    q->last_backbone = backbone;
-    q->fresh = true;
-    return &q->digest;
+    return digester_end(&d);
+}
+
+/* Everything that the digest depends on, as numbers; the first is never 0, so that an empty line equals nothing. */
+static void projection_words(const struct planner *p, const struct projection *q, uint64_t words[MAX_WORDS])
+{
+    int n = 0;
+
+    words[n++] = 1;
+    words[n++] = q->dataset ? (uintptr_t)p->dataset->name : 0;
+    words[n++] = q->backbone ? (uintptr_t)p->backbone->name : 0;
+    for (int i = 0; i < q->count; i++, n++)
+        memcpy(&words[n], &p->config.value[q->ids[i]], sizeof words[n]); /* texts are interned: equal ones are one */
+}
+
+static struct digest project(const struct planner *p, enum stage_kind kind)
+{
+    const struct projection *q = &p->projections[kind];
+    uint64_t words[MAX_WORDS], h = 0;
+    size_t size = (size_t)q->words * sizeof *words, line;
+
+    projection_words(p, q, words);
+    for (int i = 0; i < q->words; i++) {
+        h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 32;
+    }
+    line = h % PROJECTIONS;
+    if (memcmp(q->known + line * (size_t)q->words, words, size)) {
+        memcpy(q->known + line * (size_t)q->words, words, size);
+        q->digests[line] = hash_projection(p, q);
+    }
+    return q->digests[line];
 }
 
 /* ---- stages ---- */
@@ -398,7 +424,7 @@ static struct digest stage_key(struct planner *p, enum stage_kind kind, int t, c
     digester_add_text(&d, stage_kind_name(kind));
     digester_add_u64(&d, (uint64_t)stage_kind_version(kind));
     digester_add_u64(&d, whole ? 0 : (uint64_t)t + 1);
-    digester_add(&d, project(p, kind), sizeof(struct digest));
+    digester_add(&d, &p->projected[kind], sizeof(struct digest));
     if (p->projections[kind].order)
         digester_add(&d, &p->order->prefix[whole ? p->order->tasks - 1 : t], sizeof(struct digest));
     for (int i = 0; i < needs_count; i++)
@@ -406,20 +432,42 @@ static struct digest stage_key(struct planner *p, enum stage_kind kind, int t, c
     return digester_end(&d);
 }
 
+/* Make *items an array of `wanted`. */
+static int resize(void *items, int wanted, size_t size, err *e)
+{
+    void **p = items, *more = realloc(*p, (size_t)wanted * size);
+
+    if (!more)
+        return err_errno(e, "plan");
+    *p = more;
+    return 0;
+}
+
+/* Room for one more stage in all arrays. */
 static int reserve_stage(struct planner *p)
 {
     struct plan *plan = p->plan;
-    int n = plan->stages_count;
+    int wanted = p->stages_capacity + p->stages_capacity / 2 + 256;
 
-    return reserve(&plan->kind, n, &p->kind_capacity, sizeof *plan->kind, p->e) ||
-           reserve(&plan->task, n, &p->task_capacity, sizeof *plan->task, p->e) ||
-           reserve(&plan->key, n, &p->key_capacity, sizeof *plan->key, p->e) ||
-           reserve(&plan->cost, n, &p->cost_capacity, sizeof *plan->cost, p->e) ||
-           reserve(&plan->example, n, &p->example_capacity, sizeof *plan->example, p->e) ||
-           reserve(&plan->shared_by, n, &p->shared_capacity, sizeof *plan->shared_by, p->e) ||
-           reserve(&plan->needs_start, n + 1, &p->start_capacity, sizeof *plan->needs_start, p->e) ||
-           reserve(&plan->needs, p->needs_count + MAX_NEEDS, &p->needs_capacity, sizeof *plan->needs, p->e) ||
-           index_reserve(&p->stage_index, plan->key, p->e);
+    wanted = wanted < PLAN_MAX_STAGES ? wanted : PLAN_MAX_STAGES;
+
+    if (reserve(&plan->needs, p->needs_count + MAX_NEEDS, &p->needs_capacity, sizeof *plan->needs, p->e))
+        return p->e->code;
+    if (plan->stages_count < p->stages_capacity)
+        return 0;
+    if (plan->stages_count >= PLAN_MAX_STAGES)
+        return err_set(p->e, ERR_CONFIG, "the sweep has more than %d stages, tasks counted singly; make it smaller",
+                       PLAN_MAX_STAGES);
+    if (resize(&plan->kind, wanted, sizeof *plan->kind, p->e) ||
+        resize(&plan->task, wanted, sizeof *plan->task, p->e) || resize(&plan->key, wanted, sizeof *plan->key, p->e) ||
+        resize(&plan->cost, wanted, sizeof *plan->cost, p->e) ||
+        resize(&plan->example, wanted, sizeof *plan->example, p->e) ||
+        resize(&plan->shared_by, wanted, sizeof *plan->shared_by, p->e) ||
+        resize(&plan->needs_start, wanted + 1, sizeof *plan->needs_start, p->e) ||
+        resize(&p->next, wanted, sizeof *p->next, p->e))
+        return p->e->code;
+    p->stages_capacity = wanted;
+    return 0;
 }
 
 static void append_stage(struct planner *p, enum stage_kind kind, int t, const struct digest *key, const int *needs,
@@ -431,12 +479,13 @@ static void append_stage(struct planner *p, enum stage_kind kind, int t, const s
                                    p->order->classes_until};
     struct cost cost = stage_cost(&c, kind, task);
 
-    plan->kind[n] = (int)kind;
-    plan->task[n] = task;
+    plan->kind[n] = (uint8_t)kind;
+    plan->task[n] = (int16_t)task;
     plan->key[n] = *key;
-    plan->cost[n] = cost.flop;
+    plan->cost[n] = (float)cost.flop;
     plan->example[n] = plan->trials_count;
     plan->shared_by[n] = 0;
+    p->next[n] = 0;
     memcpy(plan->needs + p->needs_count, needs, (size_t)needs_count * sizeof *needs);
     plan->needs_start[n] = p->needs_count;
     p->needs_count += needs_count;
@@ -446,21 +495,35 @@ static void append_stage(struct planner *p, enum stage_kind kind, int t, const s
     plan->memory = cost.memory > plan->memory ? cost.memory : plan->memory;
 }
 
+/* Where the number (+ 1) of the stage with this key stands, or belongs; NULL if memory ran out.  The parent's key is a part of the
+ * key, so no other stage can be the parent of this one. */
+static int *stage_place(struct planner *p, const struct digest *key, int parent)
+{
+    const struct digest *keys = p->plan->key;
+    int *slot;
+
+    if (parent >= 0 && (!p->next[parent] || digest_equal(&keys[p->next[parent] - 1], key)))
+        return &p->next[parent];
+    if (index_reserve(&p->stage_index, keys, p->e))
+        return NULL;
+    slot = index_slot(&p->stage_index, keys, key);
+    p->stage_index.used += !*slot;
+    return slot;
+}
+
 /* The stage of this kind and task: the one that exists, or a new one. */
 static int make_stage(struct planner *p, enum stage_kind kind, int t)
 {
-    int needs[MAX_NEEDS], needs_count = direct_needs(p, kind, t, needs), *slot;
+    int needs[MAX_NEEDS], needs_count = direct_needs(p, kind, t, needs), *place;
     struct digest key = stage_key(p, kind, t, needs, needs_count);
 
-    if (reserve_stage(p))
+    if (reserve_stage(p) || !(place = stage_place(p, &key, t ? p->stage_of[kind][t - 1] : -1)))
         return p->e->code;
-    slot = index_slot(&p->stage_index, p->plan->key, &key);
-    if (!*slot) {
+    if (!*place) {
         append_stage(p, kind, t, &key, needs, needs_count);
-        *slot = p->plan->stages_count;
-        p->stage_index.used++;
+        *place = p->plan->stages_count;
     }
-    p->stage_of[kind][t] = *slot - 1;
+    p->stage_of[kind][t] = *place - 1;
     return 0;
 }
 
@@ -480,19 +543,31 @@ static unsigned closure(enum stage_kind kind, bool fc_norm)
     return set;
 }
 
-static struct digest chain_key(struct planner *p, enum stage_kind kind)
+/* Digests are uniform, so a sum of multiples of them is as good as a hash. */
+static void mix_digest(uint64_t sum[2], const struct digest *d)
+{
+    uint64_t half[2];
+
+    memcpy(half, d->bytes, sizeof half);
+    sum[0] = sum[0] * UINT64_C(0x9e3779b97f4a7c15) + half[0];
+    sum[1] = sum[1] * UINT64_C(0xd1342543de82ef95) + half[1];
+}
+
+/* What a chain of this kind is made of.  It names chains in this file only. */
+static struct digest chain_key(const struct planner *p, enum stage_kind kind)
 {
     unsigned set = p->closures[p->fc_norm][kind];
-    struct digester d;
+    uint64_t sum[2] = {set, set};
+    struct digest key;
 
-    digester_start(&d);
-    digester_add_u64(&d, (uint64_t)kind);
     for (int k = 0; k < STAGE_KIND_COUNT; k++)
         if (set >> k & 1)
-            digester_add(&d, project(p, k), sizeof(struct digest));
+            mix_digest(sum, &p->projected[k]);
     if (stage_kind_has_tasks(kind) || p->projections[kind].order)
-        digester_add(&d, &p->order->prefix[p->order->tasks - 1], sizeof(struct digest));
-    return digester_end(&d);
+        mix_digest(sum, &p->order->prefix[p->order->tasks - 1]);
+    _Static_assert(sizeof sum == sizeof key, "two halves of a digest");
+    memcpy(&key, sum, sizeof key);
+    return key;
 }
 
 /* The stage of the same kind that a stage needs; -1 if there is none. */
@@ -598,6 +673,8 @@ static int look_up(struct planner *p)
     p->backbone = p->e->code ? NULL : find_backbone(p, v[OPTION_BACKBONE].text);
     p->order = p->e->code ? NULL : find_order(p);
     p->fc_norm = !strcmp(option_choice_text(OPTION_FEATURE_NORM, v[OPTION_FEATURE_NORM].integer), "fc_norm");
+    for (int i = 0; i < p->method->kinds_count && !p->e->code; i++)
+        p->projected[p->method->kinds[i]] = project(p, p->method->kinds[i]);
     return p->e->code;
 }
 
@@ -708,7 +785,10 @@ static void free_planner(struct planner *p)
         free(p->chains[kind].keys);
         free(p->chains[kind].last);
         free(p->chains[kind].index.slots);
+        free(p->projections[kind].known);
+        free(p->projections[kind].digests);
     }
+    free(p->next);
     free(p->datasets);
     free(p->backbones);
     free(p->orders);
@@ -719,7 +799,8 @@ static void free_planner(struct planner *p)
 
 static int start_planner(struct planner *p)
 {
-    start_projections(p);
+    if (start_projections(p))
+        return p->e->code;
     for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
         p->chains[kind].recalled = -1;
         p->closures[false][kind] = closure(kind, false);

@@ -15,9 +15,13 @@
 #ifndef SWEEPS_PLAN_H
 #define SWEEPS_PLAN_H
 
+#include <stdint.h>
+
 #include "sweeps/sources.h"
 #include "sweeps/stage.h"
 #include "sweeps/sweep.h"
+
+enum { PLAN_MAX_STAGES = 50000000 }; /* 3 GB */
 
 struct plan_trial {
     int64_t point; /* of sweep_point(): the first of those folded into this trial */
@@ -32,10 +36,10 @@ struct plan {
     struct plan_trial *trials;
 
     int stages_count;
-    int *kind;          /* (stages) enum stage_kind */
-    int *task;          /* (stages) -1: of the whole trial */
+    uint8_t *kind;      /* (stages) enum stage_kind */
+    int16_t *task;      /* (stages) -1: of the whole trial */
     struct digest *key; /* (stages) */
-    double *cost;       /* (stages) FLOP */
+    float *cost;        /* (stages) FLOP */
     int *example;       /* (stages) a trial that has it */
     int *shared_by;     /* (stages) how many trials have it */
     int *needs_start;   /* (stages + 1) the needs of stage i are needs[needs_start[i] .. needs_start[i+1]-1] */
@@ -55,7 +59,7 @@ struct plan {
 };
 
 /* Everything but the sweep is owned by *out; plan_free() in any case.
- * ERR_CONFIG: a class order that does not fit its data set; nothing left to run. */
+ * ERR_CONFIG: a class order that does not fit its data set; nothing left to run; too many stages. */
 int plan_make(const struct sweep *sweep, const struct sources *sources, struct plan *out, err *e);
 void plan_free(struct plan *plan);
 

@@ -1,10 +1,15 @@
 /* tests/bench/bench_plan.c - a million trials through the planner: seconds of CPU and peak memory.
  *
- * Two sweeps: one whose trials share most of their work, and one in which no two trials share a prompt, the worst case. */
+ *   bench_plan [NAME]
+ *
+ * Three sweeps: one whose trials share most of their work, and two in which no two trials share a prompt, the worst case, with
+ * five tasks and with ten.  Each is planned by a process of its own, so that its memory is its own. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sweeps/plan.h"
 
@@ -17,26 +22,43 @@ static const struct {
                "  prompt.momentum: [0, 0.1], seed: 0..99}\n"},
     {"distinct", "trial: {dataset.sequence: shuffled}\n"
                  "grid: {prompt.length: 1..100, train.epochs: 1..100, seed: 0..99}\n"},
+    {"ten tasks", "trial: {dataset: {name: cifar100, tasks: 10, sequence: shuffled}}\n"
+                  "grid: {prompt.length: 1..100, train.epochs: 1..100, seed: 0..99}\n"},
 };
 
-int main(void)
+static int measure(const char *name, const char *yaml)
 {
-    for (size_t i = 0; i < sizeof sweeps / sizeof *sweeps; i++) {
-        struct sweep sweep;
-        struct plan plan;
-        struct rusage usage;
-        err e = {0};
-        clock_t start = clock();
-        if (sweep_parse("bench", ".", sweeps[i].yaml, strlen(sweeps[i].yaml), NULL, 0, &sweep, &e) ||
-            plan_make(&sweep, &sources_none, &plan, &e)) {
-            fprintf(stderr, "%s\n", e.text);
-            return 1;
-        }
-        getrusage(RUSAGE_SELF, &usage);
-        printf("%-9s %8d trials %9d stages  %5.1f s  %5.0f MB\n", sweeps[i].name, plan.trials_count, plan.stages_count,
-               (double)(clock() - start) / CLOCKS_PER_SEC, (double)usage.ru_maxrss / 1024);
-        plan_free(&plan);
-        sweep_free(&sweep);
+    struct sweep sweep;
+    struct plan plan = {0};
+    struct rusage usage;
+    err e = {0};
+
+    if (sweep_parse("bench", ".", yaml, strlen(yaml), NULL, 0, &sweep, &e) ||
+        plan_make(&sweep, &sources_none, &plan, &e)) {
+        fprintf(stderr, "%s: %s\n", name, e.text);
+        return 1;
     }
+    getrusage(RUSAGE_SELF, &usage);
+    printf("%-9s %8d trials %9d stages  %5.1f s  %5.0f MB\n", name, plan.trials_count, plan.stages_count,
+           (double)clock() / CLOCKS_PER_SEC, (double)usage.ru_maxrss * 1024 / 1e6);
+    plan_free(&plan);
+    sweep_free(&sweep);
     return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int failed = 0, status;
+
+    for (size_t i = 0; i < sizeof sweeps / sizeof *sweeps; i++) {
+        pid_t child;
+        if (argc > 1 && strcmp(argv[1], sweeps[i].name))
+            continue;
+        fflush(stdout);
+        child = fork();
+        if (!child)
+            return measure(sweeps[i].name, sweeps[i].yaml);
+        failed |= child < 0 || waitpid(child, &status, 0) != child || status;
+    }
+    return failed;
 }

@@ -24,8 +24,9 @@ static int random_below(int n)
 
 struct graph {
     struct queue_plan plan;
-    int start[MOST + 1], needs[MOST * 4], kind[MOST];
-    double cost[MOST];
+    int start[MOST + 1], needs[MOST * 4];
+    uint8_t kind[MOST];
+    float cost[MOST];
 };
 
 static void graph_begin(struct graph *g)
@@ -41,8 +42,8 @@ static int add(struct graph *g, int kind, double cost, int need) /* need -1: non
 {
     int i = g->plan.stages++;
 
-    g->kind[i] = kind;
-    g->cost[i] = cost;
+    g->kind[i] = (uint8_t)kind;
+    g->cost[i] = (float)cost;
     g->start[i + 1] = g->start[i];
     if (need >= 0)
         g->needs[g->start[i + 1]++] = need;
