@@ -1,4 +1,7 @@
-/* io/idx.c - see idx.h. */
+/* io/idx.c - see idx.h.
+ *
+ * gzip streams are inflated here rather than by zlib's gzread(), which reads plain files too, keeps silent about what follows
+ * a stream, and tells of a stream that is cut short only when the file is closed. */
 #include "io/idx.h"
 
 #include <errno.h>
@@ -10,42 +13,145 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { TYPE_UNSIGNED_BYTE = 8, READ_MOST = 1 << 30, BUFFER = 1 << 17, INFLATE_RATIO = 1100 };
+#include "io/containers/fault.h"
+
+enum { TYPE_UNSIGNED_BYTE = 8, READ_MOST = 1 << 30, INFLATE_RATIO = 1100, GZIP = 31 };
+
+/* A file, plain or inflated on the way. */
+struct input {
+    int fd;
+    const char *path;
+    bool zipped, ended; /* ended: no more bytes will come */
+    size_t stored, trailing;
+    z_stream z;
+    unsigned char buffer[1 << 16];
+};
+
+/* More bytes of the file; 0 at its end, -1 on failure. */
+static ssize_t refill(struct input *in, void *to, size_t n)
+{
+    ssize_t got;
+
+    do
+        got = read(in->fd, to, n < READ_MOST ? n : READ_MOST);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static int fail_io(struct input *in, err *e)
+{
+    return fault_set(e, FAULT_IO, "%s: cannot be read: %s", in->path, strerror(errno));
+}
+
+/* Have at least `want` compressed bytes at hand; fewer only at the end of the file. */
+static int have(struct input *in, unsigned want, err *e)
+{
+    while (in->z.avail_in < want) {
+        ssize_t got;
+
+        memmove(in->buffer, in->z.next_in, in->z.avail_in);
+        in->z.next_in = in->buffer;
+        got = refill(in, in->buffer + in->z.avail_in, sizeof in->buffer - in->z.avail_in);
+        if (got < 0)
+            return fail_io(in, e);
+        if (got == 0)
+            return 0;
+        in->z.avail_in += (unsigned)got;
+    }
+    return 0;
+}
+
+/* After the end of a gzip stream: another one, or the end of what counts. */
+static int next_stream(struct input *in, err *e)
+{
+    ssize_t got;
+
+    if (have(in, 2, e))
+        return e->code;
+    if (in->z.avail_in >= 2 && in->z.next_in[0] == 0x1f && in->z.next_in[1] == 0x8b) {
+        inflateReset(&in->z);
+        return 0;
+    }
+    in->ended = true;
+    in->trailing = in->z.avail_in;
+    while ((got = refill(in, in->buffer, sizeof in->buffer)) > 0)
+        in->trailing += (size_t)got;
+    return got < 0 ? fail_io(in, e) : 0;
+}
+
+/* Up to n inflated bytes, at least one unless the data end. */
+static int inflate_some(struct input *in, void *to, size_t n, size_t *got, err *e)
+{
+    in->z.next_out = to;
+    in->z.avail_out = (unsigned)(n < READ_MOST ? n : READ_MOST);
+    while (!in->ended && in->z.next_out == to) {
+        int status;
+
+        if (have(in, 1, e))
+            return e->code;
+        status = inflate(&in->z, Z_NO_FLUSH);
+        if (status == Z_STREAM_END ? next_stream(in, e) : 0)
+            return e->code;
+        if (status == Z_BUF_ERROR)
+            return fault_set(e, FAULT_TRUNC, "%s: ends before its gzip stream does", in->path);
+        if (status == Z_MEM_ERROR)
+            return err_set(e, ERR_NOMEM, "%s: out of memory", in->path);
+        if (status != Z_OK && status != Z_STREAM_END)
+            return fault_set(e, FAULT_CRC, "%s: its checksum is wrong or its gzip stream is damaged (%s)", in->path,
+                             in->z.msg ? in->z.msg : "no reason given");
+    }
+    *got = (size_t)(in->z.next_out - (unsigned char *)to);
+    return 0;
+}
+
+static int read_some(struct input *in, void *to, size_t n, size_t *got, err *e)
+{
+    ssize_t plain;
+
+    if (in->zipped)
+        return inflate_some(in, to, n, got, e);
+    plain = refill(in, to, n);
+    if (plain < 0)
+        return fail_io(in, e);
+    *got = (size_t)plain;
+    return 0;
+}
 
 /* Exactly n bytes; fewer are damage. */
-static int read_exactly(gzFile f, const char *path, void *to, size_t n, const char *what, err *e)
+static int read_exactly(struct input *in, void *to, size_t n, const char *what, err *e)
 {
     char *at = to;
 
     while (n) {
-        int status, done = gzread(f, at, (unsigned)(n < READ_MOST ? n : READ_MOST));
+        size_t got = 0;
 
-        if (done < 0)
-            return err_set(e, ERR_DAMAGED, "%s: cannot be read: %s", path, gzerror(f, &status));
-        if (done == 0)
-            return err_set(e, ERR_DAMAGED, "%s: ends within its %s, %zu bytes too early", path, what, n);
-        at += done;
-        n -= (size_t)done;
+        if (read_some(in, at, n, &got, e))
+            return e->code;
+        if (got == 0)
+            return fault_set(e, FAULT_TRUNC, "%s: ends within its %s, %zu bytes too early", in->path, what, n);
+        at += got;
+        n -= got;
     }
     return 0;
 }
 
 /* The header: sizes into out->shape, their product into *bytes. */
-static int read_header(gzFile f, const char *path, int rank, struct idx *out, size_t *bytes, err *e)
+static int read_header(struct input *in, int rank, struct idx *out, size_t *bytes, err *e)
 {
     unsigned char magic[4], sizes[4 * IDX_MAX_RANK];
+    const char *path = in->path;
 
-    if (read_exactly(f, path, magic, sizeof magic, "header", e))
+    if (read_exactly(in, magic, sizeof magic, "header", e))
         return e->code;
     if (magic[0] || magic[1])
-        return err_set(e, ERR_DAMAGED, "%s: is not an IDX file (it starts with %02x %02x instead of 00 00)", path,
-                       magic[0], magic[1]);
+        return fault_set(e, FAULT_MAGIC, "%s: is not an IDX file (it starts with %02x %02x instead of 00 00)", path,
+                         magic[0], magic[1]);
     if (magic[2] != TYPE_UNSIGNED_BYTE)
-        return err_set(e, ERR_DAMAGED, "%s: holds numbers of type 0x%02x, only unsigned bytes (0x08) are read", path,
-                       magic[2]);
+        return fault_set(e, FAULT_DTYPE, "%s: holds numbers of type 0x%02x, only unsigned bytes (0x08) are read", path,
+                         magic[2]);
     if (magic[3] != rank)
-        return err_set(e, ERR_DAMAGED, "%s: has %d dimensions, expected %d", path, magic[3], rank);
-    if (read_exactly(f, path, sizes, 4 * (size_t)rank, "header", e))
+        return fault_set(e, FAULT_SHAPE, "%s: has %d dimensions, expected %d", path, magic[3], rank);
+    if (read_exactly(in, sizes, 4 * (size_t)rank, "header", e))
         return e->code;
     *bytes = 1;
     out->rank = rank;
@@ -54,87 +160,105 @@ static int read_header(gzFile f, const char *path, int rank, struct idx *out, si
 
         out->shape[i] = (size_t)s[0] << 24 | (size_t)s[1] << 16 | (size_t)s[2] << 8 | s[3];
         if (__builtin_mul_overflow(*bytes, out->shape[i], bytes))
-            return err_set(e, ERR_DAMAGED, "%s: claims an impossible shape", path);
+            return fault_set(e, FAULT_OVERFLOW, "%s: claims an impossible shape", path);
     }
     return 0;
 }
 
 /* The claimed bytes against the file's own length. */
-static int check_size(const char *path, bool zipped, size_t stored, size_t header, size_t bytes, size_t limit, err *e)
+static int check_size(const struct input *in, size_t header, size_t bytes, size_t limit, err *e)
 {
     if (bytes > limit)
-        return err_set(e, ERR_DAMAGED, "%s: claims %zu bytes, above the limit of %zu", path, bytes, limit);
-    if (zipped && bytes / INFLATE_RATIO > stored)
-        return err_set(e, ERR_DAMAGED, "%s: claims %zu bytes, which %zu compressed ones cannot hold", path, bytes,
-                       stored);
-    if (!zipped && bytes != stored - header)
-        return err_set(e, ERR_DAMAGED, "%s: holds %zu bytes after its header, which says %zu", path, stored - header,
-                       bytes);
+        return fault_set(e, FAULT_LIMIT, "%s: claims %zu bytes, above the limit of %zu", in->path, bytes, limit);
+    if (in->zipped && bytes / INFLATE_RATIO > in->stored)
+        return fault_set(e, FAULT_TRUNC, "%s: claims %zu bytes, which %zu compressed ones cannot hold", in->path, bytes,
+                         in->stored);
+    if (!in->zipped && bytes != in->stored - header)
+        return fault_set(e, bytes > in->stored - header ? FAULT_TRUNC : FAULT_RANGE,
+                         "%s: holds %zu bytes after its header, which says %zu", in->path, in->stored - header, bytes);
     return 0;
 }
 
-static int read_body(gzFile f, const char *path, size_t bytes, struct idx *out, err *e)
+static int read_body(struct input *in, size_t bytes, struct idx *out, err *e)
 {
-    char more;
+    size_t more = 0;
+    char byte;
 
     if (!(out->bytes = malloc(bytes + 1)))
-        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu bytes", path, bytes);
-    if (read_exactly(f, path, out->bytes, bytes, "data", e))
+        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu bytes", in->path, bytes);
+    if (read_exactly(in, out->bytes, bytes, "data", e))
         return e->code;
-    switch (gzread(f, &more, 1)) { /* reads on to the checksum, so that a wrong one shows */
-    case 0:
-        return 0;
-    case 1:
-        return err_set(e, ERR_DAMAGED, "%s: goes on after the data that its header claims", path);
-    default:
-        return err_set(e, ERR_DAMAGED, "%s: its checksum is wrong or it cannot be read", path);
-    }
+    if (read_some(in, &byte, 1, &more, e)) /* reads on to the checksum, so that a wrong one shows */
+        return e->code;
+    if (more)
+        return fault_set(e, FAULT_RANGE, "%s: goes on after the data that its header claims", in->path);
+    out->trailing = in->trailing;
+    return 0;
 }
 
-/* Open with zlib, which reads plain files too; the name must keep its promise of which it is. */
-static int open_either(const char *path, bool zipped, size_t *stored, gzFile *out, err *e)
+/* The name must keep its promise of what the file is. */
+static int check_kind(struct input *in, err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    unsigned char magic[2] = {0};
+    bool is_gzip = pread(in->fd, magic, sizeof magic, 0) == 2 && magic[0] == 0x1f && magic[1] == 0x8b;
+
+    if (is_gzip == in->zipped)
+        return 0;
+    return fault_set(e, FAULT_MAGIC,
+                     in->zipped ? "%s: is not a gzip file" : "%s: is a gzip file; its name should end in .gz",
+                     in->path);
+}
+
+static int read_open(struct input *in, int rank, size_t limit, struct idx *out, err *e)
+{
+    size_t bytes = 0;
+
+    if (check_kind(in, e))
+        return e->code;
+    if (in->zipped && inflateInit2(&in->z, GZIP) != Z_OK)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", in->path);
+    if (!read_header(in, rank, out, &bytes, e) && !check_size(in, 4 + 4 * (size_t)rank, bytes, limit, e))
+        read_body(in, bytes, out, e);
+    if (in->zipped)
+        inflateEnd(&in->z);
+    return e->code;
+}
+
+int idx_read_open(int fd, const char *path, int rank, size_t limit, struct idx *out, err *e)
+{
+    size_t length = strlen(path);
     struct stat status;
-
-    if (fd < 0)
-        return errno == ENOENT ? err_set(e, ERR_MISSING, "%s: no such file", path)
-                               : err_set(e, ERR_DAMAGED, "%s: cannot be read: %s", path, strerror(errno));
-    if (fstat(fd, &status) || !S_ISREG(status.st_mode) || !(*out = gzdopen(fd, "rb"))) {
-        close(fd);
-        return err_set(e, ERR_DAMAGED, "%s: is not a file that can be read", path);
-    }
-    *stored = (size_t)status.st_size;
-    gzbuffer(*out, BUFFER);
-    if ((gzdirect(*out) == 0) == zipped)
-        return 0;
-    gzclose(*out);
-    return err_set(e, ERR_DAMAGED, zipped ? "%s: is not a gzip file" : "%s: is a gzip file; its name should end in .gz",
-                   path);
-}
-
-int idx_read(const char *path, int rank, size_t limit, struct idx *out, err *e)
-{
-    size_t length = strlen(path), stored = 0, bytes = 0;
-    bool zipped = length > 3 && !strcmp(path + length - 3, ".gz");
-    int status;
-    gzFile f = NULL;
+    struct input *in;
 
     *out = (struct idx){0};
     if (rank < 1 || rank > IDX_MAX_RANK)
         return err_set(e, ERR_BUG, "%s: no IDX file is read with %d dimensions", path, rank);
-    if (open_either(path, zipped, &stored, &f, e))
-        return e->code;
-    status = read_header(f, path, rank, out, &bytes, e);
-    if (!status)
-        status = check_size(path, zipped, stored, 4 + 4 * (size_t)rank, bytes, limit, e);
-    if (!status)
-        status = read_body(f, path, bytes, out, e);
-    if (gzclose_r(f) != Z_OK && !status) /* the only sign of some truncated streams */
-        status = err_set(e, ERR_DAMAGED, "%s: ends before its gzip stream does", path);
-    if (status) {
+    if (fstat(fd, &status) || !S_ISREG(status.st_mode))
+        return fault_set(e, FAULT_IO, "%s: is not a file that can be read", path);
+    if (!(in = calloc(1, sizeof *in)))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    in->fd = fd;
+    in->path = path;
+    in->stored = (size_t)status.st_size;
+    in->zipped = length > 3 && !strcmp(path + length - 3, ".gz");
+    in->z.next_in = in->buffer;
+    if (read_open(in, rank, limit, out, e)) {
         free(out->bytes);
         *out = (struct idx){0};
     }
-    return status;
+    free(in);
+    return e->code;
+}
+
+int idx_read(const char *path, int rank, size_t limit, struct idx *out, err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *out = (struct idx){0};
+    if (fd < 0)
+        return errno == ENOENT ? err_set(e, ERR_MISSING, "%s: no such file", path)
+                               : fault_set(e, FAULT_IO, "%s: cannot be read: %s", path, strerror(errno));
+    idx_read_open(fd, path, rank, limit, out, e);
+    close(fd);
+    return e->code;
 }

@@ -1,0 +1,285 @@
+/* io/datasets/source.c - see source.h. */
+#include "io/datasets/source.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/containers/fault.h"
+#include "io/datasets/kinds.h"
+
+static const uint64_t file_limit = (uint64_t)256 << 20; /* bytes of one image file */
+
+static const struct data_kind kinds[] = {
+#define K(id, name, holds, get) {name, holds, get, kind_##id##_open},
+    DATA_KINDS(K)
+#undef K
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static const char *const part_names[DATASET_PARTS] = {[DATASET_TRAIN] = "training", [DATASET_TEST] = "test"};
+
+const struct data_kind *data_kind(size_t i)
+{
+    return i < KINDS ? &kinds[i] : NULL;
+}
+
+const struct data_kind *data_kind_by_name(const char *name)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (!strcmp(kinds[i].name, name))
+            return &kinds[i];
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- opening and closing */
+
+static int fail_kind(const char *kind, err *e)
+{
+    char list[300] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < KINDS; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", kinds[i].name);
+    return err_set(e, ERR_USAGE, "'%.60s' is no kind of data set; the kinds are %s", kind, list);
+}
+
+static int check_parts(const struct image_source *s, err *e)
+{
+    for (int part = 0; part < DATASET_PARTS; part++)
+        if (!s->part[part].count)
+            return fault_set(e, FAULT_MISSING, "%s: there are no %s images", s->root.path, part_names[part]);
+    return 0;
+}
+
+/* Open the root: the path, or where the path is a manifest, its folder. */
+static int enter(struct image_source *s, const char *path, err *e)
+{
+    char *folder;
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+
+    if (stat(path, &status) || !S_ISREG(status.st_mode) || strcmp(s->kind->name, "csv"))
+        return below_enter(path, &s->root, e);
+    s->manifest = slash ? slash + 1 : path;
+    if (!(folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".")))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", path);
+    below_enter(folder, &s->root, e);
+    free(folder);
+    return e->code;
+}
+
+int image_source_open(const char *kind, const char *path, const struct source_options *options,
+                      struct image_source *out, err *e)
+{
+    *out = (struct image_source){.kind = data_kind_by_name(kind), .root.fd = -1};
+    if (!out->kind)
+        return fail_kind(kind, e);
+    if (!enter(out, path, e) && !out->kind->open(out, options, e))
+        check_parts(out, e);
+    if (e->code) {
+        image_source_close(out);
+        return err_context(e, "%s", kind);
+    }
+    return 0;
+}
+
+void image_source_close(struct image_source *s)
+{
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        struct source_part *p = &s->part[part];
+
+        for (size_t i = 0; p->files && i < p->count; i++)
+            free(p->files[i]);
+        free(p->files);
+        free(p->pixels);
+        free(p->labels);
+    }
+    free(s->class_names);
+    free(s->sequence);
+    below_leave(&s->root);
+    *s = (struct image_source){.root.fd = -1};
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* Bytes of one image as the array has them, to (height, width, channels). */
+static void to_rows(const struct image_source *s, const uint8_t *from, uint8_t *to)
+{
+    size_t h = (size_t)s->height, w = (size_t)s->width, c = (size_t)s->channels;
+
+    if (s->layout == PIXELS_ROWS) {
+        memcpy(to, from, h * w * c);
+        return;
+    }
+    for (size_t y = 0; y < h; y++)
+        for (size_t x = 0; x < w; x++)
+            for (size_t k = 0; k < c; k++)
+                *to++ = from[s->layout == PIXELS_PLANES ? (k * h + y) * w + x : (k * w + x) * h + y];
+}
+
+int image_source_read(const struct image_source *s, enum dataset_part part, size_t i, struct source_image *out, err *e)
+{
+    const struct source_part *p = &s->part[part];
+    size_t size = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
+
+    if (i >= p->count)
+        return err_set(e, ERR_BUG, "image %zu of %zu", i, p->count);
+    out->label = p->labels[i];
+    out->height = out->width = out->channels = 0;
+    if (p->files)
+        return below_read(&s->root, p->files[i], file_limit, &out->bytes, e);
+    if (bytes_reserve(&out->bytes, size, e))
+        return e->code;
+    to_rows(s, p->pixels + i * size, out->bytes.data);
+    out->bytes.size = size;
+    out->height = s->height;
+    out->width = s->width;
+    out->channels = s->channels;
+    return 0;
+}
+
+const char *image_source_name(const struct image_source *s, enum dataset_part part, size_t i,
+                              char text[SOURCE_IMAGE_NAME])
+{
+    const struct source_part *p = &s->part[part];
+    char shown[ESCAPED_SIZE];
+
+    if (p->files)
+        snprintf(text, SOURCE_IMAGE_NAME, "%s", escaped(shown, p->files[i], strlen(p->files[i])));
+    else
+        snprintf(text, SOURCE_IMAGE_NAME, "%s image %zu", part_names[part], i);
+    return text;
+}
+
+/* ---------------------------------------------------------------- for the kinds */
+
+void source_note(struct image_source *s, const char *format, ...)
+{
+    va_list args;
+
+    if (s->notes_count == SOURCE_NOTES) {
+        s->notes_dropped++;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(s->notes[s->notes_count++], SOURCE_NOTE_SIZE, format, args);
+    va_end(args);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_distinct(const char *where, const char *const *names, size_t count, err *e)
+{
+    const char **sorted = malloc((count + 1) * sizeof *sorted);
+    char shown[ESCAPED_SIZE];
+
+    if (!sorted)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+    memcpy(sorted, names, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_names);
+    for (size_t i = 1; i < count && !e->code; i++)
+        if (!strcmp(sorted[i - 1], sorted[i]))
+            fault_set(e, FAULT_DUP, "%s: two classes are named '%s'", where,
+                      escaped(shown, sorted[i], strlen(sorted[i])));
+    free(sorted);
+    return e->code;
+}
+
+static int check_name(const char *where, const char *name, err *e)
+{
+    size_t size = strlen(name);
+    char shown[ESCAPED_SIZE];
+    bool control = false;
+
+    for (const char *c = name; *c; c++)
+        control = control || (unsigned char)*c < ' ' || *c == 0x7f;
+    if (size == 0 || size >= SOURCE_NAME_SIZE || control)
+        return fault_set(e, FAULT_SYNTAX,
+                         "%s: '%s' cannot be the name of a class: 1 to %d bytes without control characters make one",
+                         where, escaped(shown, name, size), SOURCE_NAME_SIZE - 1);
+    return 0;
+}
+
+int source_classes(struct image_source *s, const char *where, const char *const *names, size_t count, err *e)
+{
+    if (count == 0)
+        return fault_set(e, FAULT_MISSING, "%s: there are no classes", where);
+    if (count > SOURCE_CLASSES_LIMIT)
+        return fault_set(e, FAULT_LIMIT, "%s: %zu classes, at most %d are read", where, count, SOURCE_CLASSES_LIMIT);
+    for (size_t i = 0; i < count; i++)
+        if (check_name(where, names[i], e))
+            return e->code;
+    if (check_distinct(where, names, count, e))
+        return e->code;
+    if (!(s->class_names = calloc(count, sizeof *s->class_names)))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+    for (size_t i = 0; i < count; i++)
+        snprintf(s->class_names[i], sizeof s->class_names[i], "%s", names[i]);
+    s->classes = (int)count;
+    return 0;
+}
+
+int source_add_file(struct image_source *s, enum dataset_part part, const char *name, int32_t label, err *e)
+{
+    struct source_part *p = &s->part[part];
+
+    if (p->count == p->room) {
+        size_t room = p->room ? 2 * p->room : 256;
+        char **files = realloc(p->files, room * sizeof *files);
+        int32_t *labels;
+
+        if (files)
+            p->files = files;
+        labels = files ? realloc(p->labels, room * sizeof *labels) : NULL;
+        if (!labels)
+            return err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
+        p->labels = labels;
+        p->room = room;
+    }
+    if (!(p->files[p->count] = strdup(name)))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
+    p->labels[p->count++] = label;
+    return 0;
+}
+
+static int reserve_pixels(struct image_source *s, struct source_part *p, size_t size, size_t total, err *e)
+{
+    size_t room = total > 2 * p->room ? total : 2 * p->room;
+    uint8_t *pixels;
+    int32_t *labels;
+
+    if (total <= p->room)
+        return 0;
+    pixels = realloc(p->pixels, room * size);
+    p->pixels = pixels ? pixels : p->pixels;
+    labels = pixels ? realloc(p->labels, room * sizeof *labels) : NULL;
+    p->labels = labels ? labels : p->labels;
+    if (!labels)
+        return err_set(e, ERR_NOMEM, "%s: out of memory for %zu images", s->root.path, total);
+    p->room = room;
+    return 0;
+}
+
+int source_add_pixels(struct image_source *s, enum dataset_part part, const char *where, const uint8_t *pixels,
+                      const uint8_t *labels, size_t count, err *e)
+{
+    struct source_part *p = &s->part[part];
+    size_t size = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
+
+    for (size_t i = 0; i < count; i++)
+        if (labels[i] >= s->classes)
+            return fault_set(e, FAULT_RANGE, "%s: the label of image %zu is %d, but the classes are 0 to %d", where, i,
+                             labels[i], s->classes - 1);
+    if (reserve_pixels(s, p, size, p->count + count, e))
+        return e->code;
+    memcpy(p->pixels + p->count * size, pixels, count * size);
+    for (size_t i = 0; i < count; i++)
+        p->labels[p->count++] = labels[i];
+    return 0;
+}
