@@ -490,7 +490,7 @@ static void append_stage(struct planner *p, enum stage_kind kind, int t, const s
     plan->needs_start[n] = p->needs_count;
     p->needs_count += needs_count;
     plan->needs_start[n + 1] = p->needs_count;
-    plan->work += cost.flop;
+    plan->work += plan->cost[n];
     plan->disk += cost.disk;
     plan->memory = cost.memory > plan->memory ? cost.memory : plan->memory;
 }
