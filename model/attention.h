@@ -4,8 +4,11 @@
  *   s_ij = c q_i.kp_j      r_ij = s_ij + a1 sigma(a0 s_ij)      t_in = c q_i.k_n
  *   A_i = softmax [ r_i | t_i ]      o_i = sum_j A_ij vp_j + sum_n A_in v_n
  *
- * Letters: T tokens, Q queries (the first Q tokens: all, or the class token alone), D width, H heads, d = D/H, L prefix length.
- * Everything is head-major within D. */
+ * Letters: T tokens, Q queries (the first Q tokens: all, or the class token alone), D width, H heads, d = D/H, L prefix length,
+ * W = L + T.  Everything is head-major within D.
+ *
+ * The probabilities are not kept: the backward pass forms them again, head by head, while they fit into the cache.  That costs
+ * 1/12 more work in attention and saves H Q W numbers for each image and block, a quarter of all that is kept. */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 
@@ -19,10 +22,13 @@ struct attention {
     const float *a0, *a1;       /* (scopes); unused when the gate is none */
 };
 
+/* Numbers of scratch memory that a pass over an attention of these sizes, or smaller ones, needs. */
+size_t attention_scratch(int T, int d, int L);
+
 /* qkv (T, 3D): queries, keys, values side by side.
- * [out] out (Q, D), prob (H, Q, L + T), raw (H, Q, L): prefix scores before the gate */
-void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *prob,
-                       float *raw);
+ * [out] out (Q, D) */
+void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out,
+                       float *scratch);
 
 /* Where the gradients go.  dkeys, dvalues (L, D), da0, da1 (scopes) are added to, and skipped when dkeys is NULL;
  * dqkv (T, 3D) is written - of its queries only the first Q rows - and skipped when NULL. */
@@ -30,8 +36,8 @@ struct attention_gradients {
     float *dkeys, *dvalues, *da0, *da1, *dqkv;
 };
 
-/* dout (Q, D); scratch (Q, L + T). */
-void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *prob,
-                        const float *raw, const float *dout, float *scratch, const struct attention_gradients *g);
+/* dout (Q, D) */
+void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *dout,
+                        float *scratch, const struct attention_gradients *g);
 
 #endif

@@ -2,13 +2,19 @@
  *
  * kernels_plain is the definition, written to be read; the fast sets are one source compiled for several instruction sets, and
  * tests/model/test_kernels.c holds each to the plain one.  Arrays are dense and row-major.  No function here allocates.
- * Shape letters: R rows, D width, L prefix length, N tokens. */
+ * Shape letters: R rows, D width, L prefix length, N tokens.
+ *
+ * Another back end is another table (kernels.c lists them) and, for the large products, another blas.c. */
 #ifndef MODEL_KERNELS_H
 #define MODEL_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "model/gate.h"
+
+/* Rows of what `product` reads as B are padded to a multiple of this many numbers. */
+enum { KERNELS_PAD = 16 };
 
 struct adam_step {
     float rate;            /* lr / (1 - beta1^k) */
@@ -32,8 +38,12 @@ struct kernels {
                                 size_t R, size_t D);
     /* a += bias (D; NULL: nothing); h = a Phi(a).  a, h: (R, D).  h may be a. */
     void (*gelu)(float *h, float *a, const float *bias, size_t R, size_t D);
+    /* The same with a replaced by the slope Phi(a) + a phi(a), so that a backward pass is one multiplication. */
+    void (*gelu_and_slope)(float *h, float *a, const float *bias, size_t R, size_t D);
     /* d *= Phi(a) + a phi(a), n numbers */
     void (*gelu_backward)(float *d, const float *a, size_t n);
+    /* d *= slope, n numbers */
+    void (*scale)(float *d, const float *slope, size_t n);
     /* y = x + bias; x NULL: y = bias.  (R, D) */
     void (*add_bias)(float *y, const float *x, const float *bias, size_t R, size_t D);
     /* scores (R, L + N), in place to probabilities: the first L columns are gated, then one softmax over the row.
@@ -42,6 +52,12 @@ struct kernels {
     /* d (R, L + N): in, the gradient of the probabilities; out, of the scores.  dscalars += gradient of (a0, a1). */
     void (*gated_softmax_backward)(float *d, const float *probabilities, const float *raw, size_t R, size_t L, size_t N,
                                    enum gate gate, float a0, float a1, double dscalars[2]);
+    /* C (m, n) = alpha A B, or += with `add`: the small products of attention.  A's element (i, p) is A[i * row + p * step],
+     * B (k, n) has rows ldb apart, of which all numbers up to n rounded up to KERNELS_PAD can be read; C's rows are ldc apart. */
+    void (*product)(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
+                    size_t ldb, bool add, float *C, size_t ldc);
+    /* to (columns, ldt) = the transpose of from (rows, columns), whose rows are ldf apart. */
+    void (*transpose)(float *to, size_t ldt, const float *from, size_t ldf, size_t rows, size_t columns);
     /* One Adam update of n numbers (methods.md 1.1). */
     void (*adam)(float *p, float *m, float *v, const float *g, size_t n, const struct adam_step *s);
 };

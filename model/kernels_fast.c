@@ -72,10 +72,32 @@ INLINE float fast_density(float u)
     return 0.39894228f * fast_exp(-0.5f * u * u);
 }
 
+/* log(1 + x) for 0 <= x <= 1, relative error below 2e-7: 2 artanh(z), z = x / (2 + x) <= 1/3, Taylor series. */
+INLINE float fast_log1p(float x)
+{
+    float z = x / (2 + x), s = z * z, p;
+
+    p = 1.0f / 15;
+    p = p * s + 1.0f / 13;
+    p = p * s + 1.0f / 11;
+    p = p * s + 1.0f / 9;
+    p = p * s + 1.0f / 7;
+    p = p * s + 1.0f / 5;
+    p = p * s + 1.0f / 3;
+    p = p * s + 1.0f;
+    return 2 * z * p;
+}
+
+/* log(1 + exp(u)) without overflow. */
+INLINE float fast_softplus(float u)
+{
+    return (u > 0 ? u : 0) + fast_log1p(fast_exp(u > 0 ? -u : u));
+}
+
 #define GATE_TANH(u)      (1 - 2 / (fast_exp(2 * (u)) + 1))
 #define GATE_SIGMOID(u)   (1 / (1 + fast_exp(-(u))))
 #define GATE_EXP(u)       fast_exp(u)
-#define GATE_LOG1P_EXP(u) log1pf(expf(u))
+#define GATE_LOG1P_EXP(u) fast_softplus(u)
 #define GATE_PHI(u)       fast_phi(u)
 #define GATE_DENSITY(u)   fast_density(u)
 
@@ -158,6 +180,31 @@ static void gelu_backward(float *d, const float *a, size_t n)
     }
 }
 
+static void gelu_and_slope(float *h, float *a, const float *bias, size_t R, size_t D)
+{
+    for (size_t r = 0; r < R; r++, a += D, h += D) {
+        if (bias) {
+#pragma omp simd
+            for (size_t i = 0; i < D; i++)
+                a[i] += bias[i];
+        }
+#pragma omp simd
+        for (size_t i = 0; i < D; i++) {
+            float u = a[i], phi = fast_phi(u);
+
+            h[i] = u * phi;
+            a[i] = phi + u * fast_density(u);
+        }
+    }
+}
+
+static void scale(float *d, const float *slope, size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        d[i] *= slope[i];
+}
+
 static void add_bias(float *y, const float *x, const float *bias, size_t R, size_t D)
 {
     for (size_t r = 0; r < R; r++, y += D) {
@@ -171,18 +218,21 @@ static void add_bias(float *y, const float *x, const float *bias, size_t R, size
     }
 }
 
-/* r = s + a1 sigma(a0 s) for n scores: one vector loop for each gate. */
-static void apply_gate(float *s, size_t n, enum gate gate, float a0, float a1)
+enum { BLOCK = 16 }; /* scores of a prefix are gated so many at once: a loop of known length needs no remainder */
+
+/* The first n of a block of scores: r = s + a1 sigma(a0 s).  One vector loop for each gate. */
+INLINE void gate_block(float *s, int n, enum gate gate, float a0, float a1)
 {
     switch (gate) {
-#define G(name, value, slope)                              \
-    case GATE_##name:                                      \
-        _Pragma("omp simd") for (size_t j = 0; j < n; j++) \
-        {                                                  \
-            float u = a0 * s[j];                           \
-            (void)u;                                       \
-            s[j] = s[j] + a1 * (value);                    \
-        }                                                  \
+#define G(name, value, slope)                               \
+    case GATE_##name:                                       \
+        _Pragma("omp simd") for (int j = 0; j < BLOCK; j++) \
+        {                                                   \
+            float u = a0 * s[j], r;                         \
+            (void)u;                                        \
+            r = s[j] + a1 * (value);                        \
+            s[j] = j < n ? r : s[j];                        \
+        }                                                   \
         break;
         GATES(G)
 #undef G
@@ -191,31 +241,68 @@ static void apply_gate(float *s, size_t n, enum gate gate, float a0, float a1)
     }
 }
 
-static void gate_backward(float *d, const float *s, size_t n, enum gate gate, float a0, float a1, double dscalars[2])
+/* The first n of a row of `room` scores. */
+static void apply_gate(float *s, size_t n, size_t room, enum gate gate, float a0, float a1)
+{
+    float block[BLOCK] = {0};
+
+    for (; n && room >= BLOCK; s += BLOCK, room -= BLOCK, n -= n < BLOCK ? n : BLOCK)
+        gate_block(s, n < BLOCK ? (int)n : BLOCK, gate, a0, a1);
+    if (!n)
+        return;
+    for (size_t j = 0; j < n; j++)
+        block[j] = s[j];
+    gate_block(block, (int)n, gate, a0, a1);
+    for (size_t j = 0; j < n; j++)
+        s[j] = block[j];
+}
+
+/* d of the first n of a block: in, of the gated scores; out, of the bare scores s.  sums += the gradients of (a0, a1). */
+INLINE void gate_block_backward(float *d, const float *s, int n, enum gate gate, float a0, float a1, float sums[2])
 {
     float inner = 0, outer = 0;
 
     switch (gate) {
-#define G(name, value, slope)                                                          \
-    case GATE_##name:                                                                  \
-        _Pragma("omp simd reduction(+ : inner, outer)") for (size_t j = 0; j < n; j++) \
-        {                                                                              \
-            float u = a0 * s[j], sigma, steep;                                         \
-            (void)u;                                                                   \
-            sigma = (value);                                                           \
-            steep = (slope);                                                           \
-            inner += d[j] * a1 * steep * s[j];                                         \
-            outer += d[j] * sigma;                                                     \
-            d[j] *= 1 + a1 * a0 * steep;                                               \
-        }                                                                              \
+#define G(name, value, slope)                                                           \
+    case GATE_##name:                                                                   \
+        _Pragma("omp simd reduction(+ : inner, outer)") for (int j = 0; j < BLOCK; j++) \
+        {                                                                               \
+            float u = a0 * s[j], mine = j < n ? d[j] : 0, sigma, steep;                 \
+            (void)u;                                                                    \
+            sigma = (value);                                                            \
+            steep = (slope);                                                            \
+            inner += mine * a1 * steep * s[j];                                          \
+            outer += mine * sigma;                                                      \
+            d[j] = j < n ? mine * (1 + a1 * a0 * steep) : d[j];                         \
+        }                                                                               \
         break;
         GATES(G)
 #undef G
     default:
         break;
     }
-    dscalars[0] += (double)inner;
-    dscalars[1] += (double)outer;
+    sums[0] += inner;
+    sums[1] += outer;
+}
+
+/* room: numbers from d and from s to the end of their arrays. */
+static void gate_backward(float *d, const float *s, size_t n, size_t room, enum gate gate, float a0, float a1,
+                          double dscalars[2])
+{
+    float sums[2] = {0, 0}, dblock[BLOCK] = {0}, block[BLOCK] = {0};
+
+    for (; n && room >= BLOCK; d += BLOCK, s += BLOCK, room -= BLOCK, n -= n < BLOCK ? n : BLOCK)
+        gate_block_backward(d, s, n < BLOCK ? (int)n : BLOCK, gate, a0, a1, sums);
+    for (size_t j = 0; j < n; j++) {
+        dblock[j] = d[j];
+        block[j] = s[j];
+    }
+    if (n)
+        gate_block_backward(dblock, block, (int)n, gate, a0, a1, sums);
+    for (size_t j = 0; j < n; j++)
+        d[j] = dblock[j];
+    dscalars[0] += (double)sums[0];
+    dscalars[1] += (double)sums[1];
 }
 
 static void gated_softmax(float *scores, float *raw, size_t R, size_t L, size_t N, enum gate gate, float a0, float a1)
@@ -228,7 +315,7 @@ static void gated_softmax(float *scores, float *raw, size_t R, size_t L, size_t 
         if (raw)
             memcpy(raw + r * L, scores, L * sizeof *raw);
         if (gate != GATE_none && L)
-            apply_gate(scores, L, gate, a0, a1);
+            apply_gate(scores, L, n, gate, a0, a1);
 #pragma omp simd reduction(max : largest)
         for (size_t j = 0; j < n; j++)
             largest = scores[j] > largest ? scores[j] : largest;
@@ -259,8 +346,126 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
         for (size_t j = 0; j < n; j++)
             d[j] = probabilities[j] * (d[j] - mean);
         if (gate != GATE_none && L)
-            gate_backward(d, raw + r * L, L, gate, a0, a1, dscalars);
+            gate_backward(d, raw + r * L, L, n < (R - r) * L ? n : (R - r) * L, gate, a0, a1, dscalars);
     }
+}
+
+/* ---- small products ---- */
+
+#if defined(__AVX512F__)
+enum { VECTOR_BYTES = 64, TILE_ROWS = 12 };
+#elif defined(__AVX2__)
+enum { VECTOR_BYTES = 32, TILE_ROWS = 6 };
+#else
+enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
+#endif
+enum { LANES = VECTOR_BYTES / sizeof(float), TILE_VECTORS = 2 };
+typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias)); /* at any address */
+
+/* The operands of `product`, at one tile. */
+struct operands {
+    size_t k, row, step, ldb, ldc;
+    float alpha;
+    bool add;
+    const float *A, *B;
+    float *C;
+};
+
+INLINE void store(float *C, vector sum, const struct operands *o, size_t lanes)
+{
+    if (lanes >= LANES) {
+        vector *at = (vector *)C;
+
+        *at = o->add ? *at + o->alpha * sum : o->alpha * sum;
+        return;
+    }
+    for (size_t j = 0; j < lanes; j++)
+        C[j] = (o->add ? C[j] : 0) + o->alpha * sum[j];
+}
+
+/* C's tile of `rows` rows and `vectors` vectors, of which `columns` numbers are C's: all sums stay in registers. */
+INLINE void tile(const struct operands *o, const size_t rows, const size_t vectors, size_t columns)
+{
+    vector sum[TILE_ROWS][TILE_VECTORS] = {0};
+    const float *A = o->A, *B = o->B;
+
+    for (size_t p = 0; p < o->k; p++, A += o->step, B += o->ldb) {
+        vector b[TILE_VECTORS];
+
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            b[v] = *(const vector *)(B + v * LANES);
+#pragma GCC unroll 12
+        for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; v++)
+                sum[r][v] += A[r * o->row] * b[v];
+    }
+#pragma GCC unroll 12
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++)
+            if (columns > v * LANES)
+                store(o->C + r * o->ldc + v * LANES, sum[r][v], o, columns - v * LANES);
+}
+
+/* A strip of up to TILE_VECTORS vectors, all m rows. */
+INLINE void strip(struct operands o, size_t m, const size_t vectors, size_t columns)
+{
+    for (; m >= TILE_ROWS; m -= TILE_ROWS, o.A += TILE_ROWS * o.row, o.C += TILE_ROWS * o.ldc)
+        tile(&o, TILE_ROWS, vectors, columns);
+    for (; m >= 4; m -= 4, o.A += 4 * o.row, o.C += 4 * o.ldc)
+        tile(&o, 4, vectors, columns);
+    for (; m; m--, o.A += o.row, o.C += o.ldc)
+        tile(&o, 1, vectors, columns);
+}
+
+static void product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
+                    size_t ldb, bool add, float *C, size_t ldc)
+{
+    struct operands o = {
+        .k = k, .row = row, .step = step, .ldb = ldb, .ldc = ldc, .alpha = alpha, .add = add, .A = A, .B = B, .C = C};
+
+    for (size_t j = 0; j < n; j += TILE_VECTORS * LANES) {
+        o.B = B + j;
+        o.C = C + j;
+        if (n - j > LANES)
+            strip(o, m, TILE_VECTORS, n - j);
+        else
+            strip(o, m, 1, n - j);
+    }
+}
+
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Four rows of four numbers become columns. */
+INLINE void transpose_four(float *to, size_t ldt, const float *from, size_t ldf)
+{
+    four a = *(const four *)from, b = *(const four *)(from + ldf), c = *(const four *)(from + 2 * ldf),
+         d = *(const four *)(from + 3 * ldf);
+    four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+
+    *(four *)to = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    *(four *)(to + ldt) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    *(four *)(to + 2 * ldt) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    *(four *)(to + 3 * ldt) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
+
+static void transpose(float *to, size_t ldt, const float *from, size_t ldf, size_t rows, size_t columns)
+{
+    size_t r = 0, whole = columns / 4 * 4;
+
+    for (; r + 4 <= rows; r += 4) {
+        for (size_t c = 0; c < whole; c += 4)
+            transpose_four(to + c * ldt + r, ldt, from + r * ldf + c, ldf);
+        for (size_t i = r; i < r + 4; i++)
+            for (size_t c = whole; c < columns; c++)
+                to[c * ldt + i] = from[i * ldf + c];
+    }
+    for (; r < rows; r++)
+        for (size_t c = 0; c < columns; c++)
+            to[c * ldt + r] = from[r * ldf + c];
 }
 
 static void adam(float *p, float *m, float *v, const float *g, size_t n, const struct adam_step *s)
@@ -284,9 +489,13 @@ const struct kernels KERNELS = {
     .layer_norm = layer_norm,
     .layer_norm_backward = layer_norm_backward,
     .gelu = gelu,
+    .gelu_and_slope = gelu_and_slope,
     .gelu_backward = gelu_backward,
+    .scale = scale,
     .add_bias = add_bias,
     .gated_softmax = gated_softmax,
     .gated_softmax_backward = gated_softmax_backward,
+    .product = product,
+    .transpose = transpose,
     .adam = adam,
 };

@@ -96,6 +96,22 @@ static void gelu_backward(float *d, const float *a, size_t n)
     }
 }
 
+static void gelu_and_slope(float *h, float *a, const float *bias, size_t R, size_t D)
+{
+    gelu(h, a, bias, R, D);
+    for (size_t i = 0; i < R * D; i++) {
+        double u = a[i];
+
+        a[i] = (float)(GATE_PHI(u) + u * GATE_DENSITY(u));
+    }
+}
+
+static void scale(float *d, const float *slope, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        d[i] *= slope[i];
+}
+
 static void add_bias(float *y, const float *x, const float *bias, size_t R, size_t D)
 {
     for (size_t r = 0; r < R; r++)
@@ -145,6 +161,26 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
     }
 }
 
+static void product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
+                    size_t ldb, bool add, float *C, size_t ldc)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0;
+
+            for (size_t p = 0; p < k; p++)
+                sum += (double)A[i * row + p * step] * B[p * ldb + j];
+            C[i * ldc + j] = (float)((add ? C[i * ldc + j] : 0) + alpha * sum);
+        }
+}
+
+static void transpose(float *to, size_t ldt, const float *from, size_t ldf, size_t rows, size_t columns)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++)
+            to[c * ldt + r] = from[r * ldf + c];
+}
+
 static void adam(float *p, float *m, float *v, const float *g, size_t n, const struct adam_step *s)
 {
     for (size_t i = 0; i < n; i++) {
@@ -161,9 +197,13 @@ const struct kernels kernels_plain = {
     .layer_norm = layer_norm,
     .layer_norm_backward = layer_norm_backward,
     .gelu = gelu,
+    .gelu_and_slope = gelu_and_slope,
     .gelu_backward = gelu_backward,
+    .scale = scale,
     .add_bias = add_bias,
     .gated_softmax = gated_softmax,
     .gated_softmax_backward = gated_softmax_backward,
+    .product = product,
+    .transpose = transpose,
     .adam = adam,
 };

@@ -166,18 +166,16 @@ void prefix_map(bool official, int B, int b, int kv, int *half, int *sample)
 /* ---- memory of a batch -------------------------------------------------------------------------------------------- */
 
 /* What a block's forward pass leaves for its backward pass, in numbers for each image.  Q: rows that have queries, T, or 1 in a
- * last block of which only the class token matters. */
+ * last block of which only the class token matters; A: Q where the gradient of the projection's weights is formed, else 0. */
 /* clang-format off */
 #define BLOCK_BUFFERS(X)                                                                 \
     X(xhat1, T * D)             /* normalised input of the attention */                  \
     X(rstd1, T)                                                                          \
     X(qkv, 3 * T * D)           /* queries, keys, values side by side */                 \
-    X(prob, H * Q * (L + T))    /* attention probabilities */                            \
-    X(raw, H * Q * L)           /* prefix scores before the gate */                      \
-    X(att, Q * D)               /* heads' outputs */                                    \
+    X(att, A * D)               /* heads' outputs */                                     \
     X(xhat2, Q * D)             /* normalised input of the MLP */                        \
     X(rstd2, Q)                                                                          \
-    X(act, Q * M)               /* input of the GELU */
+    X(act, Q * M)               /* input of the GELU; its slope, if prompts are trained */
 /* clang-format on */
 
 struct block_store {
@@ -192,7 +190,7 @@ struct workspace {
     float *x, *y;             /* (R, D) residual stream; layer norm output */
     float *hidden;            /* (R, max(M, P)) */
     float *dx, *dy, *dqkv;    /* (R, D), (R, D), (R, 3D) */
-    float *dscores;           /* (T, L + T) */
+    float *scratch;           /* of attention */
 };
 
 struct vit_batch {
@@ -255,11 +253,11 @@ static float *carve(struct carver *c, size_t n)
     return piece;
 }
 
-static void carve_store(struct carver *c, const vit_batch *batch, struct block_store *store, size_t images, bool last)
+static void carve_store(struct carver *c, const vit_batch *batch, struct block_store *store, size_t images, bool last,
+                        bool att)
 {
     const struct vit_shape *s = &batch->shape;
-    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, H = (size_t)s->heads, M = (size_t)s->hidden;
-    size_t L = (size_t)batch->max_length, Q = last ? 1 : T;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden, Q = last ? 1 : T, A = att ? Q : 0;
 
 #define X(field, size) store->field = carve(c, images * (size));
     BLOCK_BUFFERS(X)
@@ -276,7 +274,7 @@ static void carve_batch(struct carver *c, vit_batch *batch)
 
     for (int b = 0; b < s->depth; b++)
         if (kept(batch, b))
-            carve_store(c, batch, &batch->store[b], images, token_only(batch, b));
+            carve_store(c, batch, &batch->store[b], images, token_only(batch, b), batch->mode == VIT_FULL);
     batch->xhat_final = carve(c, backward ? images * Q * D : 0);
     batch->rstd_final = carve(c, backward ? images * Q : 0);
     batch->chunk_gradients =
@@ -286,14 +284,14 @@ static void carve_batch(struct carver *c, vit_batch *batch)
     for (int t = 0; t < batch->threads; t++) {
         struct workspace *w = &batch->workspaces[t];
 
-        carve_store(c, batch, &w->store, (size_t)batch->max_chunk, false);
+        carve_store(c, batch, &w->store, (size_t)batch->max_chunk, false, true);
         w->x = carve(c, R * D);
         w->y = carve(c, R * D);
         w->hidden = carve(c, R * (M > P ? M : P));
         w->dx = carve(c, backward ? R * D : 0);
         w->dy = carve(c, backward ? R * D : 0);
         w->dqkv = carve(c, backward ? 3 * R * D : 0);
-        w->dscores = carve(c, backward ? T * (T + (size_t)batch->max_length) : 0);
+        w->scratch = carve(c, attention_scratch(vit_tokens(s), s->width / s->heads, batch->max_length));
     }
 }
 
@@ -406,8 +404,8 @@ static struct block_store store_of(const struct chunk *c, int block)
 {
     const vit_batch *batch = c->batch;
     const struct vit_shape *s = &batch->shape;
-    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, H = (size_t)s->heads, M = (size_t)s->hidden;
-    size_t L = (size_t)batch->max_length, Q = token_only(batch, block) ? 1 : T, first = (size_t)c->first;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden, first = (size_t)c->first;
+    size_t Q = token_only(batch, block) ? 1 : T, A = batch->mode == VIT_FULL ? Q : 0;
     struct block_store store = c->work->store;
 
     if (kept(batch, block)) {
@@ -415,6 +413,8 @@ static struct block_store store_of(const struct chunk *c, int block)
         BLOCK_BUFFERS(X)
 #undef X
     }
+    if (batch->mode != VIT_FULL)
+        store.att = c->work->store.att;
     return store;
 }
 
@@ -451,21 +451,6 @@ static struct attention attention_of(const struct chunk *c, int image, int block
         g->da1 = g->da0 + scopes;
     }
     return a;
-}
-
-/* An image's part of a store: sizes as in BLOCK_BUFFERS. */
-static struct block_store image_store(const struct chunk *c, const struct block_store *chunk, int image, int block)
-{
-    const vit_batch *batch = c->batch;
-    const struct vit_shape *s = &batch->shape;
-    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, H = (size_t)s->heads, M = (size_t)s->hidden;
-    size_t L = (size_t)batch->max_length, Q = token_only(batch, block) ? 1 : T;
-    struct block_store store;
-
-#define X(field, size) store.field = chunk->field + (size_t)image * (size);
-    BLOCK_BUFFERS(X)
-#undef X
-    return store;
 }
 
 static void cut_patches(const struct vit_shape *s, const float *image, float *patches)
@@ -519,6 +504,8 @@ static void block_forward(const struct chunk *c, int block)
     bool token = token_only(c->batch, block), keep = kept(c->batch, block);
     int Q = token ? 1 : T, rows = c->images * Q;
     float *hidden = keep ? work->hidden : at.act;
+    void (*gelu)(float *, float *, const float *, size_t, size_t) =
+        keep && c->batch->mode == VIT_PROMPT ? k->gelu_and_slope : k->gelu;
 
     k->layer_norm(work->y, keep ? at.xhat1 : NULL, keep ? at.rstd1 : NULL, work->x, w->norm1_w, w->norm1_b, (size_t)R,
                   (size_t)D, epsilon);
@@ -531,18 +518,18 @@ static void block_forward(const struct chunk *c, int block)
         gemm_nt(R, 3 * D, D, 1, work->y, D, w->qkv_w, D, 1, at.qkv, 3 * D);
     }
     for (int i = 0; i < c->images; i++) {
-        struct block_store one = image_store(c, &at, i, block);
         struct attention_gradients none;
         struct attention a = attention_of(c, i, block, &none);
 
-        attention_forward(k, &a, one.qkv, one.att, one.prob, one.raw);
+        attention_forward(k, &a, at.qkv + (size_t)i * (size_t)(3 * T * D), at.att + (size_t)i * (size_t)(Q * D),
+                          work->scratch);
     }
     k->add_bias(work->x, work->x, w->proj_b, (size_t)rows, (size_t)D);
     gemm_nt(rows, D, D, 1, at.att, D, w->proj_w, D, 1, work->x, D);
     k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b,
                   (size_t)rows, (size_t)D, epsilon);
     gemm_nt(rows, M, D, 1, work->y, D, w->fc1_w, D, 0, at.act, M);
-    k->gelu(hidden, at.act, w->fc1_b, (size_t)rows, (size_t)M);
+    gelu(hidden, at.act, w->fc1_b, (size_t)rows, (size_t)M);
     k->add_bias(work->x, work->x, w->fc2_b, (size_t)rows, (size_t)D);
     gemm_nt(rows, D, M, 1, hidden, M, w->fc2_w, M, 1, work->x, D);
 }
@@ -687,7 +674,7 @@ static void mlp_backward(const struct chunk *c, int block, const struct block_st
         add_columns(g->fc2_b, work->dx, R, D, D);
     }
     gemm_nn(rows, (int)M, (int)D, 1, work->dx, (int)D, w->fc2_w, (int)M, 0, work->hidden, (int)M);
-    k->gelu_backward(work->hidden, at->act, R * M);
+    (g ? k->gelu_backward : k->scale)(work->hidden, at->act, R * M);
     gemm_nn(rows, (int)D, (int)M, 1, work->hidden, (int)M, w->fc1_w, (int)D, 0, work->dy, (int)D);
     if (g) {
         norm_output(work->y, at->xhat2, w->norm2_w, w->norm2_b, R, D);
@@ -749,13 +736,12 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
     }
     gemm_nn(rows, D, D, 1, work->dx, D, w->proj_w, D, 0, work->dy, D);
     for (int i = 0; i < c->images; i++) {
-        struct block_store one = image_store(c, &at, i, block);
+        size_t qkv = (size_t)i * (size_t)(3 * T * D);
         struct attention_gradients g;
         struct attention a = attention_of(c, i, block, &g);
 
-        g.dqkv = ends_here ? NULL : work->dqkv + (size_t)i * (size_t)(3 * T * D);
-        attention_backward(k, &a, one.qkv, one.prob, one.raw, work->dy + (size_t)i * (size_t)(Q * D), work->dscores,
-                           &g);
+        g.dqkv = ends_here ? NULL : work->dqkv + qkv;
+        attention_backward(k, &a, at.qkv + qkv, work->dy + (size_t)i * (size_t)(Q * D), work->scratch, &g);
     }
     if (ends_here)
         return;

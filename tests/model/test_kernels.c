@@ -162,6 +162,22 @@ static void compare_gelu_backward(struct world *w)
     expect(w, "d", d, want, w->n, 1e-6 * scale);
 }
 
+static void compare_gelu_and_slope(struct world *w)
+{
+    float m[6][SIZE], *a = filled(w, m[0], w->n, w->magnitude, 0), *bias = filled(w, m[1], w->D, w->magnitude, 0);
+    float *h = filled(w, m[2], w->n, 0, 0), *want_slope = copied(m[3], a), *want = copied(m[4], h), *slope;
+    double limit = 3e-7 * (1e-3 + largest(a, w->n) + largest(bias, w->D)); /* as above */
+
+    kernels_plain.gelu_and_slope(want, want_slope, bias, w->R, w->D);
+    slope = copied(m[5], want_slope);
+    w->fast->gelu_and_slope(h, a, bias, w->R, w->D);
+    expect(w, "h", h, want, w->n, limit);
+    expect(w, "slope", a, want_slope, w->n, 1e-6);
+    kernels_plain.scale(want, want_slope, w->n);
+    w->fast->scale(h, slope, w->n);
+    expect(w, "scaled", h, want, w->n, 2 * limit);
+}
+
 static void compare_add_bias(struct world *w)
 {
     float m[5][SIZE], *x = filled(w, m[0], w->n, w->magnitude, 0), *bias = filled(w, m[1], w->D, 1, 0);
@@ -253,6 +269,69 @@ static void compare_adam(struct world *w)
     expect(w, "g", g, kept, w->n, 0);
 }
 
+/* ---- small products ---- */
+
+enum { LARGEST = 70, PADDED = 80, STRIDE = PADDED + 3 };
+
+/* C (m, n) of A in either layout, with garbage in B's padding and around C. */
+static void expect_product(const struct kernels *k, size_t m, size_t n, size_t depth, bool by_columns, bool add)
+{
+    static float A[LARGEST * STRIDE], B[LARGEST * PADDED + 1], C[2][LARGEST * STRIDE];
+    rng r = rng_stream(2, RNG_TEST, (uint32_t)m, (uint32_t)n, (uint32_t)depth);
+    size_t row = by_columns ? 1 : STRIDE, step = by_columns ? STRIDE : 1;
+
+    rng_fill_normal(&r, A, LARGEST * STRIDE, 1);
+    rng_fill_normal(&r, B, LARGEST * PADDED + 1, 1);
+    for (size_t i = 0; i < depth; i++)
+        for (size_t j = n; j < PADDED; j++)
+            B[1 + i * PADDED + j] = NAN;
+    for (int i = 0; i < LARGEST * STRIDE; i++)
+        C[0][i] = C[1][i] = (float)(i % 11);
+    kernels_plain.product(m, n, depth, 0.3f, A, row, step, B + 1, PADDED, add, C[0], STRIDE);
+    k->product(m, n, depth, 0.3f, A, row, step, B + 1, PADDED, add, C[1], STRIDE);
+    for (size_t i = 0; i < LARGEST * STRIDE; i++) {
+        bool mine = i / STRIDE < m && i % STRIDE < n;
+
+        if (!(fabs((double)C[1][i] - (double)C[0][i]) <= (mine ? 3e-6 * (double)depth : 0)))
+            fail_msg("%s: %zu x %zu x %zu, number %zu is %.9g, expected %.9g", k->name, m, n, depth, i, (double)C[1][i],
+                     (double)C[0][i]);
+    }
+}
+
+static void product(void **state)
+{
+    static const size_t rows[] = {1, 3, 4, 12, 23, 65}, columns[] = {1, 5, 16, 31, 32, 48, 70}, depths[] = {1, 7, 64};
+    const struct kernels *k;
+
+    (void)state;
+    for (int set = 0; (k = kernels_nth(set)); set++)
+        for (size_t m = 0; m < COUNT(rows); m++)
+            for (size_t n = 0; n < COUNT(columns); n++)
+                for (int i = 0; i < 12; i++)
+                    expect_product(k, rows[m], columns[n], depths[i / 4], i & 1, i & 2);
+}
+
+static void transpose(void **state)
+{
+    const struct kernels *k;
+
+    (void)state;
+    for (int set = 0; (k = kernels_nth(set)); set++)
+        for (size_t rows = 1; rows < 12; rows++)
+            for (size_t columns = 1; columns < 12; columns++) {
+                float from[12 * 13], to[12 * 14], want[12 * 14];
+
+                for (int i = 0; i < 12 * 13; i++)
+                    from[i] = (float)i;
+                for (int i = 0; i < 12 * 14; i++)
+                    to[i] = want[i] = -1;
+                kernels_plain.transpose(want, 14, from, 13, rows, columns);
+                assert_true(want[(columns - 1) * 14 + rows - 1] == from[(rows - 1) * 13 + columns - 1]);
+                k->transpose(to, 14, from, 13, rows, columns);
+                assert_memory_equal(to, want, sizeof to);
+            }
+}
+
 #define COMPARE(kernel)                  \
     static void kernel(void **state)     \
     {                                    \
@@ -262,6 +341,7 @@ static void compare_adam(struct world *w)
 COMPARE(layer_norm)
 COMPARE(layer_norm_backward)
 COMPARE(gelu)
+COMPARE(gelu_and_slope)
 COMPARE(gelu_backward)
 COMPARE(add_bias)
 COMPARE(gated_softmax)
@@ -376,17 +456,13 @@ static void choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layer_norm),
-        cmocka_unit_test(layer_norm_backward),
-        cmocka_unit_test(gelu),
-        cmocka_unit_test(gelu_backward),
-        cmocka_unit_test(add_bias),
-        cmocka_unit_test(gated_softmax),
-        cmocka_unit_test(gated_softmax_backward),
-        cmocka_unit_test(adam),
-        cmocka_unit_test(nan_spreads),
-        cmocka_unit_test(exponential),
-        cmocka_unit_test(choice),
+        cmocka_unit_test(layer_norm),    cmocka_unit_test(layer_norm_backward),
+        cmocka_unit_test(gelu),          cmocka_unit_test(gelu_and_slope),
+        cmocka_unit_test(gelu_backward), cmocka_unit_test(add_bias),
+        cmocka_unit_test(gated_softmax), cmocka_unit_test(gated_softmax_backward),
+        cmocka_unit_test(product),       cmocka_unit_test(transpose),
+        cmocka_unit_test(adam),          cmocka_unit_test(nan_spreads),
+        cmocka_unit_test(exponential),   cmocka_unit_test(choice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
