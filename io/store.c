@@ -4,6 +4,7 @@
  * and unpacked here, a block at a time, and not by HDF5, whose conversion of compounds is many times slower. */
 #include "io/store.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct member {
     bool borrowed; /* a text: base points to pointers to texts, not to texts */
     size_t width;  /* bytes in the file */
     size_t at;     /* offset in the file's row */
+    bool absent;   /* from the file that is read */
 };
 
 struct layout {
@@ -479,6 +481,12 @@ static bool stored_member(const struct stored *s, unsigned i, enum field_kind *k
     return known && *width <= s->row_bytes && *at <= s->row_bytes - *width;
 }
 
+/* Measurements and remarks that a file from an older program lacks are read as none: NaN, or the empty text. */
+static bool may_be_absent(const struct member *m)
+{
+    return m->kind == FIELD_REAL || (m->kind == FIELD_TEXT && !m->borrowed);
+}
+
 /* Find each member of the layout in the file. */
 static int layout_match(h5 *file, struct layout *l, const struct stored *s, err *e)
 {
@@ -488,6 +496,9 @@ static int layout_match(h5 *file, struct layout *l, const struct stored *s, err 
         enum field_kind kind;
 
         H5Eclear2(H5E_DEFAULT);
+        m->absent = i < 0 && may_be_absent(m);
+        if (m->absent)
+            continue;
         if (i < 0)
             return err_set(e, ERR_DAMAGED, "%s: table %s has no field %s", file->path, s->name, m->name);
         if (!stored_member(s, (unsigned)i, &kind, &m->width, &m->at) ||
@@ -530,7 +541,12 @@ static bool unpack(struct results *r, const struct layout *l, size_t first, size
     for (int k = 0; k < l->count && good; k++) {
         const struct member *m = &l->members[k];
 
-        if (is_text(m->kind))
+        if (m->absent && m->kind == FIELD_TEXT)
+            continue; /* the places are zero-filled */
+        if (m->absent)
+            for (size_t i = 0; i < count; i++)
+                *(double *)(m->base + (first + i) * m->stride) = NAN;
+        else if (is_text(m->kind))
             good = unpack_text(r, m, count, first, block, row_bytes);
         else
             for (size_t i = 0; i < count; i++)

@@ -76,7 +76,8 @@ struct results {
  * name. */
 int results_write(const char *path, const struct results *r, err *e);
 /* ERR_MISSING if there is no such file; ERR_DAMAGED if it is damaged or no results.h5 (it must have every table with
- * every field in its type; further fields of /trials are columns, further attributes that are text are kept). */
+ * every field in its type, but for measurements and texts, which read as NaN and "" where an older program did not write them;
+ * further fields of /trials are columns, further attributes that are text are kept). */
 int results_read(const char *path, struct results *out, err *e);
 /* The same for some tables only, for readers in a hurry: `tables` is an or of enum results_tables.  The others stay empty; they
  * must be there, but their rows are not looked at. */

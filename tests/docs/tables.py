@@ -11,14 +11,26 @@ LISTS = {"trials": "TRIAL", "accuracy": "ACCURACY", "training": "TRAINING", "att
 ADDED = {"accuracy": ["trial"], "training": ["trial"]}  # what the file adds to a stage's rows
 
 
+def fields(header, block):
+    """The names in a list of fields, which may contain another list: METRIC_FIELDS(F)."""
+    names = []
+    for name, other in re.findall(r"F\([A-Z]+, (\w+),|(\w+)_FIELDS\(F\)", block):
+        names += [name] if name else fields(header, definition(header, other))
+    return names
+
+
+def definition(header, name):
+    return re.search(rf"#define {name}_FIELDS\(F\)((?:.*\\\n)*.*\n)", header)[1]
+
+
 def main():
     source = pathlib.Path(sys.argv[1])
     header = (source / "io" / "tables.h").read_text()
     page = (source / "docs" / "interface.md").read_text()
     wrong = []
     for table, name in LISTS.items():
-        block = re.search(rf"#define {name}_FIELDS\(F\)((?:.*\\\n)*.*\n)", header)[1]
-        defined = ADDED.get(table, []) + re.findall(r"F\([A-Z]+, (\w+),", block)
+        block = definition(header, name)
+        defined = ADDED.get(table, []) + fields(header, block)
         row = re.search(rf"^\| `/{table}` \|[^|]*\|(.*)\|$", page, flags=re.MULTILINE)
         told = re.findall(r"`(\w+)`", row[1]) if row else []
         if told != defined:
