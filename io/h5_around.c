@@ -83,15 +83,16 @@ static herr_t around_set_end(H5FD_t *file, H5FD_mem_t type, haddr_t end)
 bool h5_around_reserve(struct h5_around *a, size_t size)
 {
     size_t room = a->back_room ? a->back_room : 1 << 16;
-    uint8_t *grown;
 
     if (size <= a->back_size)
         return true;
     while (room < size)
         room *= 2;
-    if (room > a->back_room && !(grown = realloc(a->back, room)))
-        return false;
-    else if (room > a->back_room) {
+    if (room > a->back_room) {
+        uint8_t *grown = realloc(a->back, room);
+
+        if (!grown)
+            return false;
         a->back = grown;
         a->back_room = room;
     }

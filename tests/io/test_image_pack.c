@@ -1,0 +1,478 @@
+/* Packs of images: what goes in comes out, wherever it is read from; and nothing is left where writing failed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/dataset.h"
+#include "io/h5.h"
+#include "io/image_pack.h"
+
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+
+#define GOOD(call)                             \
+    do {                                       \
+        if (call)                              \
+            fail_msg("%s: %s", #call, e.text); \
+    } while (0)
+
+static const char class_names[3][64] = {"cat", "dog", "white horse"};
+
+/* An empty folder to write in. */
+static void fresh(const char *folder)
+{
+    char command[200];
+
+    snprintf(command, sizeof command, "rm -rf '%s' && mkdir '%s'", folder, folder);
+    assert_int_equal(system(command), 0);
+}
+
+static int files_in(const char *folder)
+{
+    DIR *d = opendir(folder);
+    int files = 0;
+
+    for (struct dirent *entry; (entry = readdir(d));)
+        files += entry->d_name[0] != '.';
+    closedir(d);
+    return files;
+}
+
+/* ---------------------------------------------------------------- images that follow from their number */
+
+struct made {
+    int height, width, channels, label;
+    size_t bytes;
+};
+
+static struct made made(int part, int i, bool one_size)
+{
+    struct made m = {3, 5, 3, i % 3, 0};
+
+    if (!one_size)
+        m = (struct made){1 + (i * 7 + part) % 30, 1 + i * 5 % 40, i % 4 ? 3 : 1, (i + part) % 3, 0};
+    m.bytes = (size_t)m.height * (size_t)m.width * (size_t)m.channels;
+    return m;
+}
+
+static void paint(uint8_t *to, struct made m, int part, int i)
+{
+    for (size_t k = 0; k < m.bytes; k++)
+        to[k] = (uint8_t)(k * (2 * (size_t)i + 1) + (size_t)(100 * part + 31 * i));
+}
+
+enum { TRAIN = 50, TEST = 20 };
+static const int counts[DATASET_PARTS] = {TRAIN, TEST};
+
+static int add_all(image_pack *p, bool one_size, err *e)
+{
+    static uint8_t pixels[30 * 40 * 3];
+
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (int i = 0; i < counts[part]; i++) {
+            struct made m = made(part, i, one_size);
+
+            paint(pixels, m, part, i);
+            if (image_pack_add_pixels(p, part, m.label, m.height, m.width, m.channels, pixels, e))
+                return e->code;
+        }
+    return 0;
+}
+
+static struct digest pack_make(const char *path, enum image_pack_kind kind)
+{
+    struct digest digest;
+    image_pack *p;
+    err e = {0};
+
+    GOOD(image_pack_create(path, kind, class_names, 3, &p, &e));
+    GOOD(image_pack_note(p, "source", "images that follow from their number", &e));
+    GOOD(add_all(p, kind == IMAGE_PACK_PIXELS, &e));
+    GOOD(image_pack_finish(p, &digest, &e));
+    return digest;
+}
+
+/* Every image of a part as it was made; what differs is counted. */
+static int differences(const struct dataset *d, int part, bool one_size)
+{
+    struct image_reader reader = {0};
+    uint8_t expected[30 * 40 * 3];
+    int wrong = 0;
+
+    for (int i = 0; i < counts[part]; i++) {
+        struct made m = made(part, i, one_size);
+        struct image image;
+        err e = {0};
+
+        paint(expected, m, part, i);
+        wrong += image_set_read(&d->part[part], (size_t)i, &reader, &image, &e) || image.height != m.height ||
+                 image.width != m.width || image.channels != m.channels || memcmp(image.pixels, expected, m.bytes) ||
+                 d->part[part].labels[i] != m.label;
+    }
+    image_reader_free(&reader);
+    return wrong;
+}
+
+/* ---------------------------------------------------------------- there and back */
+
+static void images_come_back(void **state)
+{
+    static const enum image_pack_kind kinds[] = {IMAGE_PACK_PIXELS, IMAGE_PACK_FILES};
+
+    (void)state;
+    fresh("there");
+    for (int k = 0; k < 2; k++) {
+        bool one_size = kinds[k] == IMAGE_PACK_PIXELS;
+        struct digest digest = pack_make("there/a.h5", kinds[k]);
+        struct dataset d, copy;
+        err e = {0};
+
+        GOOD(dataset_open_pack("there/a.h5", &d, &e));
+        assert_int_equal(d.classes, 3);
+        assert_string_equal(d.class_names[2], "white horse");
+        assert_true(digest_equal(&d.digest, &digest));
+        for (int part = 0; part < DATASET_PARTS; part++) {
+            assert_int_equal(d.part[part].count, counts[part]);
+            assert_int_equal(d.part[part].height, one_size ? 3 : 0);
+            assert_int_equal(differences(&d, part, one_size), 0);
+        }
+        GOOD(dataset_verify(&d, &e));
+        GOOD(dataset_write_pack(&d, "there/b.h5", &e));
+        GOOD(dataset_open_pack("there/b.h5", &copy, &e));
+        assert_true(digest_equal(&copy.digest, &digest));
+        assert_int_equal(differences(&copy, DATASET_TEST, one_size), 0);
+        dataset_close(&copy);
+        dataset_close(&d);
+        dataset_close(&d);
+    }
+    assert_int_equal(files_in("there"), 2);
+}
+
+/* The digest is of numbers, shapes, pixels and labels, whatever holds them; so packs of other versions keep theirs. */
+static void digests_are_of_the_content(void **state)
+{
+    struct digest digest;
+    struct digester d;
+
+    (void)state;
+    fresh("there");
+    digester_start(&d);
+    digester_add_u64(&d, 3);
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        int32_t labels[TRAIN];
+
+        digester_add_u64(&d, (uint64_t)counts[part]);
+        for (int k = 0; k < 3; k++)
+            digester_add_u64(&d, (const uint64_t[]){3, 5, 3}[k]);
+        for (int i = 0; i < counts[part]; i++) {
+            uint8_t pixels[45];
+            struct made m = made(part, i, true);
+
+            paint(pixels, m, part, i);
+            digester_add(&d, pixels, sizeof pixels);
+            labels[i] = m.label;
+        }
+        digester_add(&d, labels, (size_t)counts[part] * sizeof *labels);
+    }
+    digest = pack_make("there/a.h5", IMAGE_PACK_PIXELS);
+    struct digest expected = digester_end(&d);
+    assert_true(digest_equal(&digest, &expected));
+}
+
+static void equal_calls_give_equal_bytes(void **state)
+{
+    struct digest a, b;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    pack_make("there/a.h5", IMAGE_PACK_FILES);
+    pack_make("there/b.h5", IMAGE_PACK_FILES);
+    GOOD(digest_file("there/a.h5", &a, &e));
+    GOOD(digest_file("there/b.h5", &b, &e));
+    assert_true(digest_equal(&a, &b));
+}
+
+static void python_reads_them(void **state)
+{
+    (void)state;
+    fresh("there");
+    pack_make("there/pixels.h5", IMAGE_PACK_PIXELS);
+    pack_make("there/files.h5", IMAGE_PACK_FILES);
+    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+        skip();
+    assert_int_equal(system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
+                            "paint = lambda k, part, i: (k * (2 * i + 1) + 100 * part + 31 * i).astype('u1')\n"
+                            "with h5py.File('there/pixels.h5') as f:\n"
+                            "  assert f.attrs['class_names'].decode() == 'cat\\ndog\\nwhite horse'\n"
+                            "  assert f.attrs['source'].decode().startswith('images that')\n"
+                            "  assert (f['test/images'][7].ravel() == paint(n.arange(45), 1, 7)).all()\n"
+                            "  assert f['train/images'].shape == (50, 3, 5, 3) and f['train/images'].chunks is None\n"
+                            "with h5py.File('there/files.h5') as f:\n"
+                            "  ends = f['train/ends'][:]\n"
+                            "  one = bytes(f['train/files'][ends[8]:ends[9]])\n"
+                            "  assert one.startswith(b'P6\\n6 4\\n255\\n'), one\n"
+                            "  assert (n.frombuffer(one[11:], 'u1') == paint(n.arange(72), 0, 9)).all()\n"
+                            "  assert ends[-1] == len(f['train/files'])\n"
+                            "  assert (f['test/labels'][:] == (n.arange(20) + 1) % 3).all()\""),
+                     0);
+}
+
+static void *read_all(void *context)
+{
+    const struct dataset *d = context;
+    intptr_t wrong = 0;
+
+    for (int turn = 0; turn < 20; turn++)
+        for (int part = 0; part < DATASET_PARTS; part++)
+            wrong += differences(d, part, false);
+    return (void *)wrong;
+}
+
+static void threads_read_at_the_same_time(void **state)
+{
+    pthread_t threads[4];
+    struct dataset d;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    pack_make("there/a.h5", IMAGE_PACK_FILES);
+    GOOD(dataset_open_pack("there/a.h5", &d, &e));
+    for (int t = 0; t < 4; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, read_all, &d), 0);
+    for (int t = 0; t < 4; t++) {
+        void *wrong;
+
+        assert_int_equal(pthread_join(threads[t], &wrong), 0);
+        assert_null(wrong);
+    }
+    dataset_close(&d);
+}
+
+/* ---------------------------------------------------------------- what cannot be packed */
+
+static void misuse_is_refused(void **state)
+{
+    static const uint8_t pixels[12] = {0};
+    static const char bad[2][1][64] = {{""}, {"two\nlines"}};
+    image_pack *p;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(image_pack_create("there/a.h5", IMAGE_PACK_FILES, bad[i], 1, &p, &e), ERR_DATA);
+    assert_int_equal(image_pack_create("no/such/folder/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e), ERR_STORAGE);
+    assert_int_equal(image_pack_create("there/a.h5", IMAGE_PACK_FILES, class_names, 0, &p, &e), ERR_DATA);
+    e = (err){0};
+    GOOD(image_pack_create("there/a.h5", IMAGE_PACK_PIXELS, class_names, 3, &p, &e));
+    assert_int_equal(image_pack_add_file(p, DATASET_TRAIN, 0, "P5 1 1 255 x", 12, &e), ERR_DATA);
+    GOOD(image_pack_add_pixels(p, DATASET_TRAIN, 0, 2, 2, 3, pixels, &e));
+    assert_int_equal(image_pack_add_pixels(p, DATASET_TRAIN, 0, 2, 3, 1, pixels, &e), ERR_DATA);
+    assert_non_null(strstr(e.text, "image 1 of train is 2 x 3 x 1, those before it are 2 x 2 x 3"));
+    assert_int_equal(image_pack_add_pixels(p, DATASET_TRAIN, 0, 2, 3, 2, pixels, &e), ERR_DATA);
+    assert_int_equal(image_pack_add_pixels(p, DATASET_TRAIN, 3, 2, 2, 3, pixels, &e), ERR_BUG);
+    assert_int_equal(image_pack_finish(p, NULL, &e), ERR_DATA);
+    assert_non_null(strstr(e.text, "the test part has no images"));
+    e = (err){0};
+    GOOD(image_pack_create("there/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e));
+    GOOD(image_pack_add_file(p, DATASET_TEST, 0, "P5 1 1 255 x", 12, &e));
+    assert_int_equal(image_pack_add_file(p, DATASET_TRAIN, 0, "P5 1 1 255 x", 12, &e), ERR_BUG);
+    image_pack_abandon(p);
+    image_pack_abandon(NULL);
+    assert_int_equal(files_in("there"), 0);
+}
+
+/* The disk is full after every so many bytes: an error, no file, and a process that goes on. */
+static void full_disks_are_errors(void **state)
+{
+    struct rlimit unlimited, limit;
+    int failures = 0;
+
+    (void)state;
+    fresh("there");
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &unlimited);
+    for (rlim_t size = 100; size < 200000; size = size * 5 / 4) {
+        image_pack *p;
+        err e = {0};
+
+        limit = (struct rlimit){size, unlimited.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &limit);
+        if (!image_pack_create("there/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e)) {
+            if (add_all(p, false, &e))
+                image_pack_abandon(p);
+            else
+                image_pack_finish(p, NULL, &e);
+        }
+        setrlimit(RLIMIT_FSIZE, &unlimited);
+        if (!e.code)
+            break;
+        failures++;
+        assert_int_equal(e.code, ERR_STORAGE);
+        assert_int_equal(files_in("there"), 0);
+    }
+    assert_in_range(failures, 10, 40);
+    assert_int_equal(files_in("there"), 1);
+}
+
+static void memory_does_not_grow(void **state)
+{
+    enum { IMAGE = 1 << 18, IMAGES = 400 };
+    uint8_t *bytes = calloc(IMAGE, 1);
+    struct rusage before, after;
+    struct digest digest;
+    struct stat s;
+    image_pack *p;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    getrusage(RUSAGE_SELF, &before);
+    GOOD(image_pack_create("there/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e));
+    for (int i = 0; i < IMAGES; i++) {
+        memcpy(bytes, &i, sizeof i);
+        GOOD(image_pack_add_file(p, i < IMAGES - 1 ? DATASET_TRAIN : DATASET_TEST, 0, bytes, IMAGE, &e));
+    }
+    GOOD(image_pack_finish(p, &digest, &e));
+    getrusage(RUSAGE_SELF, &after);
+    assert_int_equal(stat("there/a.h5", &s), 0);
+    assert_in_range(s.st_size, IMAGES * IMAGE, IMAGES * IMAGE + 20000);
+    assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, 16 << 10);
+    free(bytes);
+    fresh("there");
+}
+
+/* ---------------------------------------------------------------- packs that are broken */
+
+static void changed_bytes_are_noticed(void **state)
+{
+    struct image_reader reader = {0};
+    struct image image;
+    struct dataset d;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    pack_make("there/a.h5", IMAGE_PACK_FILES);
+    FILE *f = fopen("there/a.h5", "r+b");
+    assert_non_null(f);
+    fseek(f, H5_FRONT, SEEK_SET);
+    fputc('Q', f); /* the first image's magic number */
+    fclose(f);
+    GOOD(dataset_open_pack("there/a.h5", &d, &e));
+    assert_int_equal(dataset_verify(&d, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "there/a.h5: "));
+    assert_int_equal(image_set_read(&d.part[DATASET_TRAIN], 0, &reader, &image, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "there/a.h5: image 0 of train: it is not a JPEG"));
+    assert_int_equal(image_set_read(&d.part[DATASET_TRAIN], 1, &reader, &image, &e), 0);
+    dataset_close(&d);
+    image_reader_free(&reader);
+}
+
+/* A file that shrinks while it is open. */
+static void vanished_bytes_are_noticed(void **state)
+{
+    struct image_reader reader = {0};
+    struct image image;
+    struct dataset d;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    pack_make("there/a.h5", IMAGE_PACK_PIXELS);
+    GOOD(dataset_open_pack("there/a.h5", &d, &e));
+    assert_int_equal(truncate("there/a.h5", H5_FRONT + 10), 0);
+    assert_int_equal(image_set_read(&d.part[DATASET_TEST], 3, &reader, &image, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "image 3 of test: the file has become shorter"));
+    dataset_close(&d);
+    assert_int_equal(dataset_open_pack("there/a.h5", &d, &e), ERR_DAMAGED);
+    image_reader_free(&reader);
+}
+
+static void lists_of_ends_are_not_believed(void **state)
+{
+    static const struct {
+        const char *text; /* NULL: is good */
+        int64_t ends[3];
+        size_t bytes, labels;
+        bool chunked;
+    } cases[] = {
+        {NULL, {12, 24, 36}, 36, 3, false},
+        {"ends at 10 of 36 bytes, the one before at 12", {12, 10, 36}, 36, 3, false},
+        {"ends at 12 of 36 bytes, the one before at 12", {12, 12, 36}, 36, 3, false},
+        {"ends at 0 of 36 bytes", {0, 24, 36}, 36, 3, false},
+        {"ends at -5 of 36 bytes", {-5, 24, 36}, 36, 3, false},
+        {"ends at 37 of 36 bytes", {12, 24, 37}, 36, 3, false},
+        {"ends at 9223372036854775807 of 36 bytes", {12, 24, INT64_MAX}, 36, 3, false},
+        {"the last image ends at 35 of 36 bytes", {12, 24, 35}, 36, 3, false},
+        {"has 3 images and 2 labels", {12, 24, 36}, 36, 2, false},
+        {"is not a row of bytes in one piece", {12, 24, 5000}, 5000, 3, true},
+    };
+    static uint8_t bytes[5000];
+
+    (void)state;
+    fresh("there");
+    for (int i = 0; i < 3; i++)
+        memcpy(bytes + 12 * i, "P5 1 1 255 x", 12);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static const int32_t labels[3] = {0, 1, 0};
+        const size_t three = 3;
+        struct dataset d;
+        err e = {0};
+        h5 *file;
+
+        GOOD(h5_create("there/a.h5", &file, &e));
+        GOOD(h5_write_text(file, "class_names", "a\nb", &e));
+        for (int part = 0; part < DATASET_PARTS; part++) {
+            GOOD(h5_write(file, part ? "test/files" : "train/files", H5_U8, 1, &cases[i].bytes, bytes, cases[i].chunked,
+                          &e));
+            GOOD(h5_write(file, part ? "test/ends" : "train/ends", H5_I64, 1, &three, cases[i].ends, true, &e));
+            GOOD(h5_write(file, part ? "test/labels" : "train/labels", H5_I32, 1, &cases[i].labels, labels, true, &e));
+        }
+        GOOD(h5_commit(file, NULL, &e));
+        int code = dataset_open_pack("there/a.h5", &d, &e);
+        if (cases[i].text && (code != ERR_DAMAGED || !strstr(e.text, cases[i].text)))
+            fail_msg("expected '%s', not '%s'", cases[i].text, e.text);
+        if (!cases[i].text)
+            assert_int_equal(code, 0);
+        dataset_close(&d);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_does_not_grow), /* first: it looks at the most memory used so far */
+        cmocka_unit_test(images_come_back),
+        cmocka_unit_test(digests_are_of_the_content),
+        cmocka_unit_test(equal_calls_give_equal_bytes),
+        cmocka_unit_test(python_reads_them),
+        cmocka_unit_test(threads_read_at_the_same_time),
+        cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(full_disks_are_errors),
+        cmocka_unit_test(changed_bytes_are_noticed),
+        cmocka_unit_test(vanished_bytes_are_noticed),
+        cmocka_unit_test(lists_of_ends_are_not_believed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
