@@ -86,7 +86,7 @@ static int recall(const struct plan *plan, const char *out, struct plan_known *k
     struct ledger_summary summary;
     struct folder folder;
 
-    if (folder_name(out, plan->sweep->setting[SETTING_NAME].text, &folder, e))
+    if (folder_of(out, plan->sweep, &folder, e))
         return e->code;
     if (access(folder.ledger, F_OK))
         return 0;

@@ -11,6 +11,7 @@
     C("status", command_status, "how a sweep stands: trials, workers, failures, ETA")   \
     C("watch", command_watch, "status, kept up to date")                                \
     C("cancel", command_cancel, "stop a running sweep cleanly")                         \
+    C("merge", command_merge, "bring the shards of a sweep together")                   \
     C("retry", command_retry, "make failed trials eligible again")                      \
     C("why", command_why, "why a trial was run, reused, failed or pruned")              \
     C("verify", command_verify, "check ledger, checkpoints and results; rebuild")       \

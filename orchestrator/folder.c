@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/atomic.h"
+#include "sweeps/shard.h"
 
 int folder_name(const char *out, const char *sweep_name, struct folder *f, err *e)
 {
@@ -34,6 +35,23 @@ int folder_name(const char *out, const char *sweep_name, struct folder *f, err *
     FOLDER_ENTRIES(F)
 #undef F
     return 0;
+}
+
+int folder_of(const char *out, const struct sweep *sweep, struct folder *f, err *e)
+{
+    const char *name = sweep->setting[SETTING_NAME].text, *last;
+    char shard[SHARD_NAME], path[FOLDER_PATH];
+    int n;
+
+    shard_folder(sweep, shard);
+    if (folder_name(out, name, f, e) || !*shard)
+        return e->code;
+    last = strrchr(f->root, '/');
+    if (!strcmp(last + 1, shard))
+        return 0;
+    n = snprintf(path, sizeof path, "%s/%s", f->root, shard);
+    return n < (int)sizeof path ? folder_name(path, name, f, e)
+                                : err_set(e, ERR_USAGE, "%s: this path is too long", f->root);
 }
 
 static int make_one(const char *path, err *e)

@@ -29,6 +29,8 @@ struct folder {
 
 /* Absolute paths below `out`, or below runs/<sweep name> if it is NULL.  Makes nothing. */
 int folder_name(const char *out, const char *sweep_name, struct folder *f, err *e);
+/* The folder of a sweep: the same, and of a shard the folder shard-K-of-N below it, unless `out` is that already. */
+int folder_of(const char *out, const struct sweep *sweep, struct folder *f, err *e);
 /* Make what is missing; ERR_STORAGE if the folder cannot be written. */
 int folder_make(const struct folder *f, err *e);
 /* Is there a folder of a sweep?  ERR_MISSING otherwise. */

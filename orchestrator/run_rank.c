@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "orchestrator/adopt.h"
 #include "orchestrator/batch.h"
 #include "orchestrator/launch.h"
 #include "orchestrator/leader.h"
@@ -53,13 +54,15 @@ static int lead(const struct run_options *o, struct session *session, struct lea
                                     .context = session,
                                     .beat = sign_of_life};
     bool changed;
+    int adopted;
 
     session->lock.fd = -1;
     if (!study_from_sweep(o->sweep, o->overrides, o->overrides_count, o->out, s, e) && !folder_make(&s->folder, e) &&
         !lock_take(s->folder.root, &session->lock, e)) {
         folder_clear_stop(&s->folder);
         folder_sweep_up(&s->folder);
-        folder_freeze(&s->folder, &s->sweep, o->sweep, &changed, e);
+        if (!folder_freeze(&s->folder, &s->sweep, o->sweep, &changed, e))
+            adopt_from_siblings(&s->plan, &s->folder, &adopted, e);
     }
     leader.threads = o->threads ? o->threads : (int)s->sweep.setting[SETTING_RESOURCES_THREADS_PER_RANK].number;
     if (e->code)
@@ -149,10 +152,8 @@ static int run_as_worker(const struct run_options *o, bool *abrupt)
     signal(SIGUSR1, SIG_IGN);
     signal(SIGUSR2, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    if (!o->out)
-        sweep_load(o->sweep, o->overrides, o->overrides_count, &sweep, &e); /* for its name */
-    if (!e.code)
-        folder_name(o->out, o->out ? "" : sweep.setting[SETTING_NAME].text, &folder, &e);
+    if (!sweep_load(o->sweep, o->overrides, o->overrides_count, &sweep, &e))
+        folder_of(o->out, &sweep, &folder, &e);
     sweep_free(&sweep);
     options.log_folder = e.code ? "/nonexistent" : folder.log; /* rank 0 meets the same error, and tells it */
     e = (err){0};

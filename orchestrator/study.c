@@ -17,8 +17,7 @@ int study_from_sweep(const char *path, const char *const *overrides, int count, 
                      err *e)
 {
     *s = (struct study){0};
-    if (sweep_load(path, overrides, count, &s->sweep, e) ||
-        folder_name(out, s->sweep.setting[SETTING_NAME].text, &s->folder, e) ||
+    if (sweep_load(path, overrides, count, &s->sweep, e) || folder_of(out, &s->sweep, &s->folder, e) ||
         plan_make(&s->sweep, &sources_installed, &s->plan, e))
         return e->code;
     return read_history(s, e);
