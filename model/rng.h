@@ -30,7 +30,8 @@
     P(JOINT_ORDER, "order of the training images; epoch")                                       \
     P(JOINT_AUGMENT, "augmentation; epoch, index: image")                                       \
     P(FORMULA, "a drawn image; index: image")                                                   \
-    P(PRETRAIN, "pre-training; epoch: step")
+    P(PRETRAIN, "pre-training; epoch: step")                                                    \
+    P(STATISTICS_ORDER, "order of a class's images for its statistics; task, index: class")
 
 enum rng_purpose {
 #define P(name, meaning) RNG_##name,

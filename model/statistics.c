@@ -2,6 +2,7 @@
 #include "model/statistics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,7 +275,7 @@ static void cluster(struct kmeans *m, rng *r)
         move_centres(m);
 }
 
-/* The clusters that have any spread, with mean and population variance; if there is none, the mean of all samples. */
+/* Mean and population variance of the clusters that have members. */
 static int keep_clusters(const struct kmeans *m, struct class_statistics *out, err *e)
 {
     size_t D = m->D;
@@ -290,11 +291,7 @@ static int keep_clusters(const struct kmeans *m, struct class_statistics *out, e
             spread[at + i] += d * d;
         }
     for (size_t c = 0; c < m->k; c++) {
-        double total = 0;
-
-        for (size_t i = 0; i < D; i++)
-            total += spread[c * D + i];
-        if (!(total > 0))
+        if (!m->members[c])
             continue;
         for (size_t i = 0; i < D; i++) {
             out->mean[(size_t)kept * D + i] = (float)m->centre[c * D + i];
@@ -302,12 +299,7 @@ static int keep_clusters(const struct kmeans *m, struct class_statistics *out, e
         }
         kept++;
     }
-    if (!kept) {
-        mean_of(m->x, m->n, D, spread);
-        for (size_t i = 0; i < D; i++)
-            out->mean[i] = (float)spread[i];
-    }
-    out->centroids = kept ? kept : 1;
+    out->centroids = kept;
     free(spread);
     return 0;
 }
@@ -451,15 +443,42 @@ static void draw_diagonal(const float *mean, const float *variance, double regul
             out[s * D + i] = mean[i] + (float)sqrt((double)variance[i] + regular) * rng_normal(r);
 }
 
+/* Are all of a cluster's members the same? */
+static bool is_point(const struct class_statistics *s, int centroid)
+{
+    const float *spread = s->spread + (size_t)centroid * (size_t)s->width;
+
+    for (int i = 0; i < s->width; i++)
+        if (spread[i] > 0)
+            return false;
+    return true;
+}
+
+/* The clusters that are drawn from: those of more than a point, or all if every one is a point. */
+static void draw_clusters(const struct class_statistics *s, rng *r, int each, float *out, int *drawn)
+{
+    size_t D = (size_t)s->width;
+    bool points = true;
+
+    for (int c = 0; c < s->centroids; c++)
+        points &= is_point(s, c);
+    *drawn = 0;
+    for (int c = 0; c < s->centroids; c++)
+        if (points || !is_point(s, c)) {
+            draw_diagonal(s->mean + (size_t)c * D, s->spread + (size_t)c * D, REGULAR, D, r, (size_t)each,
+                          out + (size_t)*drawn * D);
+            *drawn += each;
+        }
+}
+
 int statistics_draw(struct class_statistics *s, struct rng *stream, int S, float *out, int *drawn, err *e)
 {
-    size_t D = (size_t)s->width, each = (size_t)(S / s->centroids);
-    double regular = s->kind == STATISTICS_multi_centroid ? REGULAR : 0; /* elsewhere it is in the spread already */
-
-    *drawn = s->centroids * (S / s->centroids);
+    *drawn = S;
     if (s->kind == STATISTICS_covariance)
         return draw_covariance(s, stream, (size_t)S, out, e);
-    for (size_t c = 0; c < (size_t)s->centroids; c++)
-        draw_diagonal(s->mean + c * D, s->spread + c * D, regular, D, stream, each, out + c * each * D);
+    if (s->kind == STATISTICS_variance)
+        draw_diagonal(s->mean, s->spread, 0, (size_t)s->width, stream, (size_t)S, out); /* REGULAR is in the spread */
+    else
+        draw_clusters(s, stream, S / s->centroids, out, drawn);
     return 0;
 }

@@ -24,7 +24,7 @@ static const double DISMISS_SECONDS = 30; /* for workers to hear that a run coul
 static const double MARGIN_SHARE =
     1. / 6; /* of the time that a run has: what it keeps between its last work and the end, */
 static const double LEAST_MARGIN = 10, MOST_MARGIN = 90; /* within these bounds, s */
-static const double SAVE_SECONDS = 10; /* after which a stage that saves itself when stopped is worth having begun */
+static const double SAVE_SECONDS = 10; /* after which a stage that is then stopped is worth having begun */
 
 static volatile sig_atomic_t signal_seen;
 
@@ -155,11 +155,11 @@ static void loop(struct leader *l)
 
 /* ------------------------------------------------------------------------------------------------ beginning and end */
 
-/* What stopping costs: what trains saves itself, the rest begins anew. */
+/* What stopping costs: every kind of stage leaves a part file (worker/part.h). */
 static void fill_saves_after(struct leader *l)
 {
     for (int kind = 0; kind < STAGE_KIND_COUNT; kind++)
-        l->saves_after[kind] = stage_kind_saves((enum stage_kind)kind) ? SAVE_SECONDS : INFINITY;
+        l->saves_after[kind] = SAVE_SECONDS;
 }
 
 static int begin(struct leader *l, err *e)

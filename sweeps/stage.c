@@ -38,11 +38,6 @@ const char *stage_kind_meaning(enum stage_kind kind)
     return kinds[kind].meaning;
 }
 
-bool stage_kind_saves(enum stage_kind kind)
-{
-    return kind == STAGE_TII || kind == STAGE_WTP || kind == STAGE_SEQUENTIAL || kind == STAGE_JOINT;
-}
-
 enum stage_kind stage_kind_by_name(const char *name)
 {
     enum stage_kind kind = 0;

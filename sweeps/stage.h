@@ -51,9 +51,6 @@ enum stage_kind stage_kind_by_name(const char *name); /* STAGE_KIND_COUNT if the
 int stage_kind_version(enum stage_kind kind);
 char stage_kind_letter(enum stage_kind kind); /* the one of the "reads" column */
 const char *stage_kind_meaning(enum stage_kind kind);
-/* Does a stage of this kind, when it is stopped, leave what it has come to for the next attempt?  Those that train do
- * (worker/fit.h); the others begin anew. */
-bool stage_kind_saves(enum stage_kind kind);
 
 /* The input of this kind and task; NULL if the job does not list it. */
 const struct stage_input *stage_job_input(const struct stage_job *job, enum stage_kind kind, int task);

@@ -2,15 +2,15 @@
  *
  * For each epoch, `samples` features are drawn for every class seen, classes in the order of the tasks, shuffled together, and
  * used in `minibatches` steps of `samples` rows (the official code takes as many steps as there are earlier classes, methods.md Q4),
- * each a cross-entropy over the classes seen, SGD with momentum 0.9, its rate a cosine over the epochs. */
+ * each a cross-entropy over the classes seen, SGD with momentum 0.9, its rate a cosine over the epochs.  The state between epochs
+ * goes into the part file `align` (part.h). */
 #ifndef WORKER_ALIGN_H
 #define WORKER_ALIGN_H
 
 #include "model/optimizer.h"
 #include "model/rng.h"
 #include "model/statistics.h"
-#include "sweeps/stage.h"
-#include "worker/host.h"
+#include "worker/stage_run.h"
 
 struct align {
     struct parameters *parameters; /* base rates are those of the alignment */
@@ -25,12 +25,11 @@ struct align {
     /* Put the gradient of the mean loss over n features (n, D) into parameters->gradient. */
     int (*step)(void *context, const float *features, const int32_t *labels, int n, double *loss, int *correct, err *e);
     void *context;
-    const struct stage_job *job;
-    const struct host *host;
+    struct stage_run *run;
     double from, to; /* share of the stage's progress */
 };
 
-/* ERR_DIVERGED, ERR_INTERRUPTED (nothing is kept: alignment is short), ERR_CONFIG with fewer samples than centroids, ERR_NOMEM. */
+/* ERR_DIVERGED names the epoch; ERR_INTERRUPTED; ERR_CONFIG with fewer samples than centroids, ERR_NOMEM. */
 int align_run(const struct align *a, err *e);
 
 #endif

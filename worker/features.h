@@ -3,7 +3,7 @@
 #define WORKER_FEATURES_H
 
 #include "worker/material.h"
-#include "worker/stage_run.h"
+#include "worker/part.h"
 
 /* n images of width D. */
 struct feature_set {
@@ -17,9 +17,10 @@ struct features {
     struct feature_set part[DATASET_PARTS];
 };
 
-/* Compute features (taken, D) of every image in use of a part, without prompts; progress goes over the share from..to. */
-int features_compute(struct stage_run *run, const struct material *m, enum dataset_part part, float *features,
-                     double from, double to, err *e);
+/* Compute features (taken, D) of every image in use of a part, without prompts; progress goes over the share from..to.
+ * keep: the part file of the rows that there are, PART_COUNT for none. */
+int features_compute(struct stage_run *run, const struct material *m, enum dataset_part part, enum part keep,
+                     float *features, double from, double to, err *e);
 
 /* The checkpoint of the job's features stage, kept until another is asked for or features_forget(). */
 int features_open(struct stage_run *run, const struct features **out, err *e);

@@ -1,15 +1,12 @@
 /* worker/fit.h - the training loop that all stages share: epochs over a shuffled set, Adam, and a place to stop and go on from.
  *
- * A stage says what a step is; the loop says when.  When the host says stop, or an epoch ends and enough time has passed, the
- * whole state goes into a part file next to the stage's checkpoint; the next attempt continues from it and gives the same
- * bytes. */
+ * A stage says what a step is; the loop says when.  Its state goes into the part file `train` (part.h). */
 #ifndef WORKER_FIT_H
 #define WORKER_FIT_H
 
 #include "model/optimizer.h"
 #include "model/rng.h"
-#include "sweeps/stage.h"
-#include "worker/host.h"
+#include "worker/stage_run.h"
 
 struct fit {
     /* what is trained, and how */
@@ -24,17 +21,12 @@ struct fit {
     /* One step: put the gradient of the mean loss over the batch into parameters->gradient. */
     int (*step)(void *context, const uint32_t *positions, int n, int epoch, double *loss, int *correct, err *e);
     void *context;
-    /* where it runs */
-    const struct stage_job *job;
-    const struct host *host;
-    double checkpoint_seconds;
+    struct stage_run *run;
     double from, to; /* the loop's share of the stage's progress */
 };
 
 /* ERR_DIVERGED names epoch and step; ERR_INTERRUPTED; what a step fails with. */
-int fit_run(struct fit *f, err *e);
-/* Remove the part file, when the stage's checkpoint is written. */
-void fit_done(const struct stage_job *job);
+int fit_run(const struct fit *f, err *e);
 
 /* Seconds on a clock that only goes forward. */
 double seconds_now(void);

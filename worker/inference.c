@@ -79,8 +79,7 @@ int inference_open(struct inference *f, struct stage_run *run, const struct mate
     if (e->code || prompting_open(&f->prompting, run, &m->backbone->shape, f->batch, e) ||
         allocate(f, (size_t)tasks, e))
         return e->code;
-    f->seen = stage_allowed(s, 0, tasks - 1, e);
-    return !f->seen || read_slots(f, e) ? (int)e->code : read_tii(f, e);
+    return read_slots(f, e) ? (int)e->code : read_tii(f, e);
 }
 
 int inference_open_one(struct inference *f, struct stage_run *run, const struct material *m, int batch, h5 *file,
@@ -102,22 +101,10 @@ void inference_close(struct inference *f)
     tii_free(&f->tii);
     vit_batch_free(f->network);
     free(f->slots);
-    free(f->seen);
     free(f->images);
     free(f->prompts);
     free(f->counts);
     memset(f, 0, sizeof *f);
-}
-
-/* p_b = task of the largest logit among the classes seen. */
-static int32_t task_of_logits(const struct inference *f, const float *logits)
-{
-    int best = -1;
-
-    for (int c = 0; c < f->sequence->classes; c++)
-        if (f->seen[c] && (best < 0 || logits[c] > logits[best]))
-            best = c;
-    return f->sequence->task_of[best];
 }
 
 /* Every image of a batch gets the batch's most frequent task; ties go to the lowest (methods.md Q6, Q29). */
@@ -139,7 +126,7 @@ void inference_tasks(struct inference *f, const float *z, int n, int32_t *inferr
 {
     tii_forward(&f->tii, z, n, f->logits);
     for (int i = 0; i < n; i++)
-        inferred[i] = task_of_logits(f, f->logits + (size_t)i * (size_t)f->sequence->classes);
+        inferred[i] = tii_task(f->logits + (size_t)i * (size_t)f->sequence->classes, f->sequence, f->tasks);
     if (f->vote)
         vote(f, inferred, n);
 }

@@ -22,7 +22,6 @@ struct inference {
     struct prompt_slot *slots; /* (tasks), owned */
     struct tii_model tii;
     vit_batch *network;
-    uint8_t *seen;          /* (C): classes of the tasks seen */
     float *images, *logits; /* (batch, 3, side, side), (batch, C) */
     const float **prompts;  /* (2, batch): prompts, then scalars, of a batch */
     int *counts;            /* (tasks): votes */

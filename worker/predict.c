@@ -147,14 +147,14 @@ static int compute_features(struct predict *p, h5 *file, err *e)
 
     switch (p->result->kind) {
     case STAGE_SEQUENTIAL:
-        return features_compute(&p->run, &p->material, p->part, p->out->features, 0, 1, e);
+        return features_compute(&p->run, &p->material, p->part, PART_COUNT, p->out->features, 0, 1, e);
     case STAGE_JOINT:
         batch = (int)option_int(&p->run.options, OPTION_TRAIN_BATCH);
         if (!inference_open_one(&f, &p->run, &p->material, batch, file, e))
             prompt_all(p, &f, e);
         break;
     default:
-        if (!features_compute(&p->run, &p->material, p->part, p->out->features, 0, 0.3, e) &&
+        if (!features_compute(&p->run, &p->material, p->part, PART_COUNT, p->out->features, 0, 0.3, e) &&
             !inference_open(&f, &p->run, &p->material, &p->sequence, p->tasks, e))
             prompt_all(p, &f, e);
     }

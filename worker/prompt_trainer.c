@@ -121,19 +121,22 @@ int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, 
     return 0;
 }
 
-int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n,
-                            int batch, const float *prompt, const float *scalars, float *features, double from,
-                            double to, err *e)
+int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t end,
+                            int batch, struct part_rows *rows, err *e)
 {
-    for (size_t i = 0; i < n; i += (size_t)batch) {
-        int count = n - i < (size_t)batch ? (int)(n - i) : batch;
+    const float *prompt = parameters_value(&t->parameters, "prompt"),
+                *scalars = parameters_value(&t->parameters, "scalars");
 
-        if (stage_progress(t->run, "features", from + (to - from) * (double)i / (double)n, e) ||
-            material_images(&t->material, part, positions + i, count, NULL, t->images, e))
+    while (rows->done < end) {
+        int n = end - rows->done < (size_t)batch ? (int)(end - rows->done) : batch;
+
+        if (part_rows_go_on(t->run, rows, "features", 0.9, 1, e) ||
+            material_images(&t->material, part, positions + rows->done, n, NULL, t->images, e))
             return e->code;
-        prompting_set_one(&t->prompting, count, prompt, scalars);
-        vit_forward(t->batch, t->material.backbone, t->images, count, &t->prompting.prefix,
-                    features + i * (size_t)t->material.width);
+        prompting_set_one(&t->prompting, n, prompt, scalars);
+        vit_forward(t->batch, t->material.backbone, t->images, n, &t->prompting.prefix,
+                    rows->rows + rows->done * rows->D);
+        rows->done += (size_t)n;
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #define WORKER_PROMPT_TRAINER_H
 
 #include "worker/material.h"
+#include "worker/part.h"
 #include "worker/prompting.h"
 
 struct prompt_trainer {
@@ -42,9 +43,9 @@ int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rat
 void prompt_trainer_free(struct prompt_trainer *t);
 /* The step of a fit (fit.h). */
 int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e);
-/* Features (n, D) of images at positions under one prompt, test-time transform, batch by batch in the given order. */
-int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n,
-                            int batch, const float *prompt, const float *scalars, float *features, double from,
-                            double to, err *e);
+/* Features of images under the trained prompt, test-time transform, batch by batch in the given order: those of positions
+ * rows->done .. end - 1 become rows.  A batch never spans two calls. */
+int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t end,
+                            int batch, struct part_rows *rows, err *e);
 
 #endif

@@ -21,8 +21,8 @@ static int compute(struct stage_run *run, const struct material *m, h5 *file, er
 
         for (size_t i = 0; i < n; i++)
             labels[i] = material_label(m, (enum dataset_part)part, i);
-        if (!features_compute(run, m, (enum dataset_part)part, features, (double)done / (double)all,
-                              (double)(done + n) / (double)all, e) &&
+        if (!features_compute(run, m, (enum dataset_part)part, part == DATASET_TRAIN ? PART_train_rows : PART_test_rows,
+                              features, (double)done / (double)all, (double)(done + n) / (double)all, e) &&
             !h5_write(file, names[part][0], H5_F32, 2, (size_t[]){n, D}, features, false, e))
             h5_write(file, names[part][1], H5_I32, 1, &n, labels, false, e);
         done += n;

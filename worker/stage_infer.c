@@ -20,7 +20,7 @@ struct infer_stage {
     size_t *first;        /* (task + 2) */
     int32_t *inferred;    /* (n) */
     float *prompted;      /* (n, D) */
-    bool *known;          /* (n): prompted is there already */
+    uint8_t *known;       /* (n): prompted is there already */
 };
 
 /* The test images of the tasks seen, task by task, each in file order. */
@@ -43,7 +43,7 @@ static int list_images(struct infer_stage *s, err *e)
         s->first[t + 1] = s->n;
     }
     s->inferred = malloc(s->n * sizeof *s->inferred);
-    s->prompted = malloc(s->n * (size_t)s->material.width * sizeof *s->prompted);
+    s->prompted = calloc(s->n * (size_t)s->material.width, sizeof *s->prompted);
     s->known = calloc(s->n, sizeof *s->known);
     return s->inferred && s->prompted && s->known ? 0 : err_set(e, ERR_NOMEM, "no memory for %zu features", s->n);
 }
@@ -105,11 +105,50 @@ static int compute_batch(struct infer_stage *s, struct batch *b, err *e)
         b->positions[j] = s->positions[b->rows[j]];
         b->inferred[j] = s->inferred[b->rows[j]];
     }
-    if (b->n && inference_features(&s->inference, DATASET_TEST, b->positions, b->inferred, b->n, b->features, e))
+    if (inference_features(&s->inference, DATASET_TEST, b->positions, b->inferred, b->n, b->features, e))
         return e->code;
-    for (int j = 0; j < b->n; j++)
+    for (int j = 0; j < b->n; j++) {
         memcpy(s->prompted + b->rows[j] * D, b->features + (size_t)j * D, D * sizeof *b->features);
+        s->known[b->rows[j]] = 1;
+    }
     return 0;
+}
+
+enum { STATE_ARRAYS = 2 };
+
+static void list_state(struct infer_stage *s, struct part_array arrays[STATE_ARRAYS])
+{
+    arrays[0] = (struct part_array){"known", H5_U8, 1, {s->n}, s->known, 0};
+    arrays[1] = (struct part_array){"features", H5_F32, 2, {s->n, (size_t)s->material.width}, s->prompted, 0};
+}
+
+/* Tell the host how many of the rows have been looked at; save if it is time or the host says stop. */
+static int go_on(struct infer_stage *s, size_t row, err *e)
+{
+    struct part_array arrays[STATE_ARRAYS];
+    err stopped = {0};
+
+    stage_progress(s->run, "infer", (double)row / (double)s->n, &stopped);
+    list_state(s, arrays);
+    if ((stopped.code || part_due(s->run)) && part_save(s->run, PART_test_rows, arrays, STATE_ARRAYS, e))
+        return e->code;
+    if (stopped.code)
+        *e = stopped;
+    return e->code;
+}
+
+/* The features of rows first..end - 1 that are not known yet.  Rows are taken in their order, so that a stage that goes on makes
+ * the batches that it would have made. */
+static int compute_task(struct infer_stage *s, size_t first, size_t end, struct batch *b, err *e)
+{
+    for (size_t i = first; i < end && !e->code;) {
+        for (b->n = 0; i < end && b->n < s->inference.batch; i++)
+            if (!s->known[i])
+                b->rows[b->n++] = i;
+        if (b->n && !go_on(s, b->rows[0], e))
+            compute_batch(s, b, e);
+    }
+    return e->code;
 }
 
 static int compute_features(struct infer_stage *s, err *e)
@@ -118,19 +157,15 @@ static int compute_features(struct infer_stage *s, err *e)
     struct batch b = {.rows = malloc(2 * B * sizeof *b.rows),
                       .inferred = malloc(B * sizeof *b.inferred),
                       .features = malloc(B * D * sizeof *b.features)};
+    struct part_array arrays[STATE_ARRAYS];
 
+    list_state(s, arrays);
+    part_load(s->run, PART_test_rows, arrays, STATE_ARRAYS);
     if (!b.rows || !b.inferred || !b.features)
         err_set(e, ERR_NOMEM, "no memory for a batch of %zu images", B);
     b.positions = b.rows ? b.rows + B : NULL;
-    for (int t = 0; t <= s->run->job->task && !e->code;
-         t++) /* as above: the batches of the official layout are pure in task */
-        for (size_t i = s->first[t]; i < s->first[t + 1] && !e->code;) {
-            for (b.n = 0; i < s->first[t + 1] && b.n < s->inference.batch; i++)
-                if (!s->known[i])
-                    b.rows[b.n++] = i;
-            if (!stage_progress(s->run, "infer", (double)i / (double)s->n, e))
-                compute_batch(s, &b, e);
-        }
+    for (int t = 0; t <= s->run->job->task && !e->code; t++) /* the batches of the official layout are pure in task */
+        compute_task(s, s->first[t], s->first[t + 1], &b, e);
     free(b.rows);
     free(b.inferred);
     free(b.features);

@@ -34,9 +34,13 @@ static int evaluate_all(struct prompt_trainer *t, int batch, err *e)
         test.first[k + 1] = n;
         free(some);
     }
-    if (!e->code &&
-        !prompt_trainer_features(t, DATASET_TEST, positions, n, batch, parameters_value(&t->parameters, "prompt"),
-                                 parameters_value(&t->parameters, "scalars"), features, 0.9, 1, e))
+    if (!e->code) {
+        struct part_rows rows = {PART_test_rows, features, n, D, 0};
+
+        part_rows_load(t->run, &rows);
+        prompt_trainer_features(t, DATASET_TEST, positions, n, batch, &rows, e);
+    }
+    if (!e->code)
         evaluate(t->run, &test, &t->parameters, &t->head_shape, NULL, tasks - 1, "after", e);
     free(positions);
     free(features);
@@ -78,9 +82,7 @@ static int work(struct stage_run *run, struct prompt_trainer *t, err *e)
                     .purpose = RNG_JOINT_ORDER,
                     .step = prompt_trainer_step,
                     .context = t,
-                    .job = run->job,
-                    .host = run->host,
-                    .checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS),
+                    .run = run,
                     .from = 0,
                     .to = 0.9};
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/fit.h"
+#include "worker/part.h"
 
 /* Is the file what its name says, and is its content what was written? */
 static int check_input(h5 *file, const struct stage_input *input, err *e)
@@ -99,7 +99,7 @@ int stage_commit(struct stage_run *run, h5 *file, err *e)
 {
     if (h5_commit(file, &run->out->checkpoint, e))
         return e->code;
-    fit_done(run->job);
+    part_remove_all(run->job);
     return 0;
 }
 

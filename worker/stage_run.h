@@ -15,6 +15,9 @@ struct stage_run {
     struct option_reader options; /* of the job, with the stage's own err */
     struct stage_outcome *out;
     struct watch *watch; /* of trainer.c; NULL where nobody waits for signs of life */
+    /* when part files are written (part.h) */
+    double checkpoint_seconds;  /* the option's */
+    double saved, save_seconds; /* when the last one was, or the stage began, by seconds_now(); how long it took */
 };
 
 /* A sign of life from within a step, for vit_batch_watch(): tells the host again what it was told last, at most once a second.
@@ -33,7 +36,7 @@ int stage_open_input(struct stage_run *run, enum stage_kind kind, int task, h5 *
 int stage_open_result(const struct stage_job *job, h5 **out, err *e);
 /* A checkpoint that says whose it is: attributes kind, task, key, options. */
 int stage_create_checkpoint(struct stage_run *run, h5 **out, err *e);
-/* Commit the checkpoint, remember its digest in the outcome, remove the part file. */
+/* Commit the checkpoint, remember its digest in the outcome, remove the part files. */
 int stage_commit(struct stage_run *run, h5 *file, err *e);
 
 /* Tell the host; ERR_INTERRUPTED when it says stop. */

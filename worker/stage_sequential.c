@@ -111,9 +111,7 @@ static int work(struct sequential_stage *s, err *e)
                     .task = (uint32_t)task,
                     .step = step,
                     .context = s,
-                    .job = s->run->job,
-                    .host = s->run->host,
-                    .checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS),
+                    .run = s->run,
                     .from = 0,
                     .to = 1};
     h5 *file;

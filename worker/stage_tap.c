@@ -184,8 +184,7 @@ static int work(struct tap_stage *s, err *e)
                           .task = (uint32_t)task,
                           .step = align_step,
                           .context = s,
-                          .job = s->run->job,
-                          .host = s->run->host,
+                          .run = s->run,
                           .from = 0,
                           .to = 1};
 

@@ -9,6 +9,7 @@
 #include "model/losses.h"
 #include "model/mlp.h"
 #include "worker/align.h"
+#include "worker/evaluate.h"
 #include "worker/features.h"
 #include "worker/fit.h"
 #include "worker/material.h"
@@ -17,7 +18,7 @@
 
 struct tii_options {
     int epochs, batch, align_epochs;
-    double rate, align_rate, clip, checkpoint_seconds;
+    double rate, align_rate, clip;
     struct schedule schedule;
     uint64_t init_seed, data_seed;
     bool augment;
@@ -51,7 +52,6 @@ static int read_options(struct tii_stage *s, err *e)
     s->o.rate = stage_rate(s->run, option_real(r, OPTION_TII_LR), s->o.batch);
     s->o.align_rate = stage_rate(s->run, option_real(r, OPTION_TII_ALIGN_LR), s->o.batch);
     s->o.clip = option_real(r, OPTION_TII_CLIP);
-    s->o.checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS);
     s->o.schedule = stage_schedule(s->run, OPTION_TII_SCHEDULE, s->o.epochs);
     s->o.init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT);
     s->o.data_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA);
@@ -127,14 +127,63 @@ static int train(struct tii_stage *s, err *e)
                     .task = (uint32_t)task,
                     .step = train_step,
                     .context = s,
-                    .job = s->run->job,
-                    .host = s->run->host,
-                    .checkpoint_seconds = s->o.checkpoint_seconds,
+                    .run = s->run,
                     .from = 0,
                     .to = 0.8};
 
     tii_set_rate(&s->model, s->o.rate);
     return fit_run(&f, e);
+}
+
+/* The MLP's output y (n, D) for every row of t, and the task that each image seems to be of. */
+static void infer_rows(struct tii_stage *s, const size_t *positions, size_t n, float *y, int32_t *inferred)
+{
+    const struct feature_set *set = &s->features->part[DATASET_TEST];
+    size_t D = (size_t)s->features->width, C = (size_t)s->features->classes, batch = (size_t)s->o.batch;
+
+    for (size_t i = 0; i < n; i += batch) {
+        size_t count = n - i < batch ? n - i : batch;
+
+        for (size_t j = 0; j < count; j++)
+            memcpy(s->z + j * D, set->features + positions[i + j] * D, D * sizeof *s->z);
+        tii_forward(&s->model, s->z, (int)count, s->logits);
+        memcpy(y + i * D, s->model.hidden, count * D * sizeof *y);
+        for (size_t j = 0; j < count; j++)
+            inferred[i + j] = tii_task(s->logits + j * C, &s->sequence, s->run->job->task + 1);
+    }
+}
+
+/* How this learner does by itself on the test images of the tasks seen, all classes competing (methods.md 8). */
+static int evaluate_now(struct tii_stage *s, const char *phase, err *e)
+{
+    const struct feature_set *set = &s->features->part[DATASET_TEST];
+    int task = s->run->job->task;
+    size_t D = (size_t)s->features->width, *first = calloc((size_t)task + 2, sizeof *first), n = 0;
+    float *y = malloc(set->count * D * sizeof *y);
+    int32_t *inferred = malloc(set->count * sizeof *inferred), *labels = malloc(set->count * sizeof *labels);
+    struct test_features test = {task + 1, (int)D, first, y, labels, inferred};
+
+    if (!first || !y || !inferred || !labels)
+        err_set(e, ERR_NOMEM, "no memory for %zu test features", set->count);
+    for (int t = 0; t <= task && !e->code; t++) {
+        size_t *positions, count;
+
+        if (stage_progress(s->run, "evaluate", 0.8, e) ||
+            features_of_tasks(set, &s->sequence, t, t, &positions, &count, e))
+            break;
+        infer_rows(s, positions, count, y + n * D, inferred + n);
+        for (size_t i = 0; i < count; i++)
+            labels[n + i] = set->labels[positions[i]];
+        first[t + 1] = n += count;
+        free(positions);
+    }
+    if (!e->code)
+        evaluate(s->run, &test, &s->model.parameters, &s->model.head_shape, NULL, task, phase, e);
+    free(first);
+    free(y);
+    free(inferred);
+    free(labels);
+    return e->code;
 }
 
 static int align(struct tii_stage *s, err *e)
@@ -146,7 +195,8 @@ static int align(struct tii_stage *s, err *e)
         return 0;
     free(s->allowed);
     s->allowed = stage_allowed(&s->sequence, 0, task, e);
-    if (s->allowed && !features_statistics(s->run, s->features, &s->sequence, task, 0.8, &statistics, &seen, e)) {
+    if (s->allowed && !evaluate_now(s, "tii-before", e) &&
+        !features_statistics(s->run, s->features, &s->sequence, task, 0.8, &statistics, &seen, e)) {
         struct align a = {.parameters = &s->model.parameters,
                           .epochs = s->o.align_epochs,
                           .samples = s->o.batch,
@@ -161,8 +211,7 @@ static int align(struct tii_stage *s, err *e)
                           .task = (uint32_t)task,
                           .step = align_step,
                           .context = s,
-                          .job = s->run->job,
-                          .host = s->run->host,
+                          .run = s->run,
                           .from = 0.8,
                           .to = 1};
 
@@ -208,7 +257,8 @@ static int work(struct tii_stage *s, err *e)
     if (!s->allowed || !s->z || !s->labels || !s->batch_positions)
         return err_set(e, ERR_NOMEM, "no memory for a batch of %zu", batch);
     s->logits = s->z + batch * (size_t)s->features->width;
-    if (start_from(s, e) || train(s, e) || align(s, e) || stage_create_checkpoint(s->run, &file, e))
+    if (start_from(s, e) || train(s, e) || align(s, e) || evaluate_now(s, "tii-after", e) ||
+        stage_create_checkpoint(s->run, &file, e))
         return e->code;
     if (tii_write(&s->model, file, e)) {
         h5_close(file);

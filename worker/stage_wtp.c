@@ -13,7 +13,7 @@ struct wtp_stage {
     struct stage_run *run;
     struct prompt_trainer trainer;
     int epochs, batch;
-    double clip, checkpoint_seconds;
+    double clip;
     struct schedule schedule;
     bool transfer;
     double a0, a1, rate, head_rate;
@@ -34,7 +34,6 @@ static int read_options(struct wtp_stage *s, err *e)
     s->rate = stage_rate(s->run, option_real(r, OPTION_TRAIN_LR), s->batch);
     s->head_rate = s->rate * option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
     s->clip = option_real(r, OPTION_TRAIN_CLIP);
-    s->checkpoint_seconds = option_real(r, OPTION_CHECKPOINT_SECONDS);
     s->schedule = stage_schedule(s->run, OPTION_TRAIN_SCHEDULE, s->epochs);
     s->transfer = option_bool(r, OPTION_PROMPT_TRANSFER);
     s->a0 = option_real(r, OPTION_GATE_A0);
@@ -145,34 +144,74 @@ static void fold(struct prompt_trainer *t)
             prompt[i] = (1 - m) * prompt[i] + m * t->earlier_mean[i];
 }
 
-static int measure(struct wtp_stage *s, err *e)
+/* The task's images class by class, as the official code measures them; those of a class in an order of their own, which matters
+ * where a sample's prompt depends on its place in the batch.  first (classes + 1): where each class begins. */
+static int list_by_class(const struct wtp_stage *s, size_t *positions, size_t *first, err *e)
+{
+    const struct prompt_trainer *t = &s->trainer;
+    int task = s->run->job->task;
+    const int *ids = t->sequence.ids + t->sequence.first[task];
+    uint32_t *order = malloc((t->count + 1) * sizeof *order);
+    size_t *own = malloc((t->count + 1) * sizeof *own), at = 0;
+
+    if (!order || !own)
+        err_set(e, ERR_NOMEM, "no memory for an order of %zu images", t->count);
+    for (int c = 0; c < s->classes && !e->code; c++) {
+        rng r = rng_stream(t->data_seed, RNG_STATISTICS_ORDER, (uint32_t)task, 0, (uint32_t)ids[c]);
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->count; i++)
+            if (material_label(&t->material, DATASET_TRAIN, t->positions[i]) == ids[c])
+                own[n++] = t->positions[i];
+        rng_permutation(&r, order, n);
+        first[c] = at;
+        for (size_t i = 0; i < n; i++)
+            positions[at++] = own[order[i]];
+        first[c + 1] = at;
+    }
+    free(order);
+    free(own);
+    return e->code;
+}
+
+static int measure_classes(struct wtp_stage *s, const size_t *positions, const size_t *first, struct part_rows *rows,
+                           err *e)
 {
     struct prompt_trainer *t = &s->trainer;
     const int *ids = t->sequence.ids + t->sequence.first[s->run->job->task];
-    size_t D = (size_t)t->material.width;
-    float *all = malloc(2 * t->count * D * sizeof *all), *own = all ? all + t->count * D : NULL;
     enum statistics_kind kind = statistics_kind_by_name(option_choice(&s->run->options, OPTION_STATISTICS_KIND));
     int centroids = (int)option_int(&s->run->options, OPTION_STATISTICS_CENTROIDS);
 
-    s->statistics = calloc((size_t)s->classes, sizeof *s->statistics);
-    if (!all || !s->statistics)
-        err_set(e, ERR_NOMEM, "no memory for the features of %zu images", t->count);
-    else
-        prompt_trainer_features(t, DATASET_TRAIN, t->positions, t->count, s->batch,
-                                parameters_value(&t->parameters, "prompt"), parameters_value(&t->parameters, "scalars"),
-                                all, 0.9, 1, e);
-    for (int c = 0; c < s->classes && !e->code; c++) {
-        size_t n = 0;
+    part_rows_load(s->run, rows);
+    for (int c = 0; c < s->classes; c++) {
+        const float *own = rows->rows + first[c] * rows->D;
+        size_t n = first[c + 1] - first[c];
 
-        if (stage_progress(s->run, "statistics", 1, e))
-            break;
-        for (size_t i = 0; i < t->count; i++)
-            if (material_label(&t->material, DATASET_TRAIN, t->positions[i]) == ids[c])
-                memcpy(own + n++ * D, all + i * D, D * sizeof *own);
-        if (statistics_measure(kind, own, n, (int)D, centroids, t->data_seed, (uint32_t)ids[c], &s->statistics[c], e))
-            err_context(e, "class %d", ids[c]);
+        if (prompt_trainer_features(t, DATASET_TRAIN, positions, first[c + 1], s->batch, rows, e) ||
+            part_rows_go_on(s->run, rows, "statistics", 0.9, 1, e))
+            return e->code;
+        if (statistics_measure(kind, own, n, (int)rows->D, centroids, t->data_seed, (uint32_t)ids[c], &s->statistics[c],
+                               e))
+            return err_context(e, "the prompted features of class %d", ids[c]);
     }
-    free(all);
+    return 0;
+}
+
+static int measure(struct wtp_stage *s, err *e)
+{
+    struct prompt_trainer *t = &s->trainer;
+    size_t D = (size_t)t->material.width, *positions = malloc((t->count + 1) * sizeof *positions),
+           *first = calloc((size_t)s->classes + 1, sizeof *first);
+    struct part_rows rows = {PART_train_rows, malloc(t->count * D * sizeof(float)), t->count, D, 0};
+
+    s->statistics = calloc((size_t)s->classes, sizeof *s->statistics);
+    if (!positions || !first || !rows.rows || !s->statistics)
+        err_set(e, ERR_NOMEM, "no memory for the features of %zu images", t->count);
+    else if (!list_by_class(s, positions, first, e))
+        measure_classes(s, positions, first, &rows, e);
+    free(positions);
+    free(first);
+    free(rows.rows);
     return e->code;
 }
 
@@ -217,9 +256,7 @@ static int work(struct wtp_stage *s, err *e)
                     .task = (uint32_t)task,
                     .step = prompt_trainer_step,
                     .context = t,
-                    .job = s->run->job,
-                    .host = s->run->host,
-                    .checkpoint_seconds = s->checkpoint_seconds,
+                    .run = s->run,
                     .from = 0,
                     .to = 0.9};
     h5 *file;

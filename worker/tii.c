@@ -60,6 +60,16 @@ void tii_backward(struct tii_model *m, const float *dlogits)
                  parameters_gradient(&m->parameters, "mlp"));
 }
 
+int32_t tii_task(const float *logits, const struct class_sequence *s, int tasks)
+{
+    int best = -1;
+
+    for (int c = 0; c < s->classes; c++)
+        if (s->task_of[c] < tasks && (best < 0 || logits[c] > logits[best]))
+            best = c;
+    return s->task_of[best];
+}
+
 int tii_write(struct tii_model *m, h5 *file, err *e)
 {
     size_t n = mlp_count(&m->mlp_shape);

@@ -24,6 +24,9 @@ void tii_set_rate(struct tii_model *m, double base_rate);
 void tii_forward(struct tii_model *m, const float *z, int n, float *logits);
 void tii_backward(struct tii_model *m, const float *dlogits);
 
+/* The task of the largest logit (C) among the classes of the first `tasks` tasks. */
+int32_t tii_task(const float *logits, const struct class_sequence *s, int tasks);
+
 int tii_write(struct tii_model *m, h5 *file, err *e);
 int tii_read(struct tii_model *m, h5 *file, err *e);
 

@@ -57,13 +57,18 @@ int trainer_run(const struct stage_job *job, const struct host *host, struct sta
     double started = seconds_now();
     struct watch watch = {.host = host, .told = started};
     struct host watched = {&watch, watched_go_on, watched_accuracy, watched_training};
-    struct stage_run run = {
-        .job = job, .host = &watched, .options = {&job->config, job->kind, e}, .out = out, .watch = &watch};
+    struct stage_run run = {.job = job,
+                            .host = &watched,
+                            .options = {&job->config, job->kind, e},
+                            .out = out,
+                            .watch = &watch,
+                            .saved = started};
 
     memset(out, 0, sizeof *out);
     e->code = ERR_NONE;
     if ((unsigned)job->kind >= STAGE_KIND_COUNT)
         return err_set(e, ERR_BUG, "there is no kind of stage number %d", (int)job->kind);
+    run.checkpoint_seconds = option_real(&run.options, OPTION_CHECKPOINT_SECONDS);
     if (functions[job->kind](&run, e)) {
         if (job->task >= 0)
             err_context(e, "%s, task %d", stage_kind_name(job->kind), job->task);

@@ -292,21 +292,32 @@ static void singletons(void **state)
 {
     const float pair_and_one[] = {0, 0, 0.5f, 0, 100, 0}, apart[] = {0, 3, 10, 30, 200, 300},
                 equal[] = {7, 1, 7, 1, 7, 1, 7, 1};
+    rng r = rng_stream(1, RNG_TEST, 6, 0, 0);
     struct class_statistics s;
+    float out[22];
+    int pair;
 
     (void)state;
-    measure(STATISTICS_multi_centroid, pair_and_one, 3, 2, 2, &s); /* the one has no variance and is left out */
-    assert_int_equal(s.centroids, 1);
-    near(s.mean[0], 0.25, 1e-7);
-    near(s.spread[0], 0.0625, 1e-7);
-    near(s.spread[1], 0, 0);
+    measure(STATISTICS_multi_centroid, pair_and_one, 3, 2, 2, &s); /* the one has no variance and is not drawn from */
+    assert_int_equal(s.centroids, 2);
+    pair = s.mean[0] < 50 ? 0 : 1;
+    near(s.mean[2 * pair], 0.25, 1e-7);
+    near(s.spread[2 * pair], 0.0625, 1e-7);
+    near(s.spread[2 * pair + 1], 0, 0);
+    near(s.mean[2 * !pair], 100, 0);
+    near(s.spread[2 * !pair], 0, 0);
+    assert_int_equal(draw(&s, &r, 11, out), 5);
+    for (int i = 0; i < 5; i++)
+        assert_true(out[2 * i] < 50);
     statistics_free(&s);
     measure(STATISTICS_multi_centroid, apart, 3, 2, 10, &s); /* more centroids than samples: all are alone */
-    assert_int_equal(s.centroids, 1);
-    near(s.mean[0], 70, 1e-5);
-    near(s.mean[1], 111, 1e-5);
-    near(s.spread[0], 0, 0);
-    near(s.spread[1], 0, 0);
+    assert_int_equal(s.centroids, 3);
+    near(s.mean[0] + s.mean[2] + s.mean[4], 210, 1e-5);
+    for (int i = 0; i < 6; i++)
+        near(s.spread[i], 0, 0);
+    assert_int_equal(draw(&s, &r, 11, out), 9);
+    for (int i = 0; i < 9; i++)
+        near(out[2 * i], s.mean[i / 3 * 2], 0.05); /* deviation 0.01 */
     statistics_free(&s);
     measure(STATISTICS_multi_centroid, equal, 4, 2, 3, &s); /* fewer distinct samples than centroids */
     assert_int_equal(s.centroids, 1);

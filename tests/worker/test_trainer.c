@@ -19,6 +19,7 @@
 #include "model/rng.h"
 #include "sweeps/sequence.h"
 #include "trial.h"
+#include "worker/part.h"
 
 /* Fewer steps, for what is tried at each of them. */
 #define SHORT "tii.epochs=2 tii.align_epochs=2"
@@ -26,6 +27,7 @@
 static int make_world(void **state)
 {
     (void)state;
+    setenv("OMP_NUM_THREADS", "1", 1); /* a process that has used threads must not fork */
     world_make();
     return 0;
 }
@@ -97,10 +99,12 @@ static void same_bytes_shared_and_alone(void **state)
 
 static void forget_stage(const struct trial *t, int stage)
 {
-    char part[200];
+    struct stage_job job;
+    err e = {0};
 
-    snprintf(part, sizeof part, "%s.part", trial_checkpoint(t, stage));
-    unlink(part);
+    assert_int_equal(plan_job(&t->plan, stage, t->folder, &job, &e), 0);
+    part_remove_all(&job);
+    stage_job_free(&job);
     unlink(trial_checkpoint(t, stage));
 }
 
@@ -205,7 +209,7 @@ static void a_damaged_part_checkpoint_is_dropped(void **state)
     trial_open(&t, "train.epochs=3", "damaged");
     whole = trial_run(&t);
     stage = trial_stage(&t, STAGE_WTP, 1);
-    snprintf(part, sizeof part, "%s.part", trial_checkpoint(&t, stage));
+    snprintf(part, sizeof part, "%s.train.part", trial_checkpoint(&t, stage));
     for (long at = -1;; at += 37) { /* every place, in steps: first cut there, then a changed byte */
         for (int cut = 0; cut < 2; cut++) {
             FILE *file;
