@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/dataset_internal.h"
+#include "io/datasets/kinds.h"
 #include "io/h5.h"
 #include "io/idx.h"
 #include "io/image_pack.h"
@@ -573,7 +574,12 @@ int dataset_write_pack(const struct dataset *d, const char *path, err *e)
 
 /* ---------------------------------------------------------------- by name */
 
-static void search(struct places *p)
+const char *dataset_known(size_t i)
+{
+    return i < KNOWN ? known[i].name : NULL;
+}
+
+void dataset_places(struct places *p)
 {
     p->count = 0;
     places_add(p, getenv("SLUICE_DATA"));
@@ -585,21 +591,20 @@ int dataset_locate(const char *name, char path[1024], err *e)
 {
     const struct known *k = known_by_name(name);
     struct places places;
-    char text[600];
+    char text[600], advice[DATA_ADVICE];
 
     if (!place_name_valid(name))
         return err_set(e, ERR_CONFIG,
                        "'%s' cannot be the name of a data set: letters, digits, '.', '_' and '-' make one", name);
-    search(&places);
+    dataset_places(&places);
     for (int i = 0; i < places.count; i++)
         if ((k && idx_folder_find(places.folder[i], k, path)) || place_find(places.folder[i], name, ".h5", false, path))
             return 0;
     return err_set(
         e, ERR_MISSING,
-        "data set '%s' is not here; looked for the folder %s or the pack %s.h5 in %s; %s; SLUICE_DATA may name "
-        "more places, separated by colons",
-        name, name, name, places_text(&places, text),
-        k ? k->get : "names known without a pack are fashion-mnist and mnist");
+        "data set '%s' is not here: %s; looked for the folder %s or the pack %s.h5 in %s; SLUICE_DATA may name more "
+        "places, separated by colons",
+        name, k ? k->get : data_advice(name, advice), name, name, places_text(&places, text));
 }
 
 int dataset_open(const char *name, struct dataset *out, err *e)

@@ -18,6 +18,7 @@
 #include "io/digest.h"
 #include "io/err.h"
 #include "io/picture.h"
+#include "io/places.h"
 
 enum dataset_part { DATASET_TRAIN, DATASET_TEST, DATASET_PARTS };
 
@@ -46,6 +47,10 @@ struct dataset {
 /* "train", "test" */
 const char *dataset_part_name(enum dataset_part part);
 
+/* The folders in which data sets are looked for, in order. */
+void dataset_places(struct places *p);
+/* Names that are known without a pack; NULL past the end. */
+const char *dataset_known(size_t i);
 /* The folder or file that the named data set would be read from.  ERR_MISSING with the places searched and what to do if it is
  * nowhere; ERR_CONFIG if that is no name. */
 int dataset_locate(const char *name, char path[1024], err *e);

@@ -3,6 +3,7 @@
 #define WORKER_COMMANDS_H
 
 #define WORKER_COMMANDS(C)                                                                        \
+    C("data", command_data, "imports data sets, lists and shows them, draws contact sheets")      \
     C("pretrain", command_pretrain, "makes a backbone from images that the program draws itself") \
     C("trainer", command_trainer, NULL)
 

@@ -1,6 +1,7 @@
 /* io/datasets/kinds.h - the data sets that sluice reads as they are published: one row each.
  *
- * K(id, name, what lies in the folder, where to get it).  kind_<id>_open() fills the source whose root is open; each is in a
+ * K(id, name, broken, what lies in the folder, where to get it).  broken: some of the published files cannot be decoded, and an import
+ * skips a few.  kind_<id>_open() fills the source whose root is open; each is in a
  * file of its own. */
 #ifndef IO_DATASETS_KINDS_H
 #define IO_DATASETS_KINDS_H
@@ -9,37 +10,50 @@
 
 /* clang-format off */
 #define DATA_KINDS(K)                                                                                                    \
-    K(cifar10, "cifar10", "data_batch_1.bin .. 5, test_batch.bin, batches.meta.txt, or the Python version's files",       \
+    K(cifar10, "cifar10", false, "data_batch_1.bin .. 5, test_batch.bin, batches.meta.txt, or the Python version's files",       \
       "https://www.cs.toronto.edu/~kriz/cifar.html, cifar-10-binary.tar.gz")                                             \
-    K(cifar100, "cifar100", "train.bin, test.bin, fine_label_names.txt, or the Python version's files",                  \
+    K(cifar100, "cifar100", false, "train.bin, test.bin, fine_label_names.txt, or the Python version's files",                  \
       "https://www.cs.toronto.edu/~kriz/cifar.html, cifar-100-binary.tar.gz")                                            \
-    K(mnist, "mnist", "the four IDX files, plain or .gz",                                                                 \
+    K(mnist, "mnist", false, "the four IDX files, plain or .gz",                                                                 \
       "http://yann.lecun.com/exdb/mnist, or any copy with the published digests")                                        \
-    K(fashion_mnist, "fashion-mnist", "the four IDX files, plain or .gz",                                                 \
+    K(fashion_mnist, "fashion-mnist", false, "the four IDX files, plain or .gz",                                                 \
       "https://github.com/zalandoresearch/fashion-mnist, or the Debian package dataset-fashion-mnist")                   \
-    K(svhn, "svhn", "train_32x32.mat, test_32x32.mat", "http://ufldl.stanford.edu/housenumbers, format 2")                \
-    K(notmnist, "notmnist", "Train/A .. J/*.png and Test/A .. J/*.png",                                                   \
+    K(svhn, "svhn", false, "train_32x32.mat, test_32x32.mat", "http://ufldl.stanford.edu/housenumbers, format 2")                \
+    K(notmnist, "notmnist", true, "Train/A .. J/*.png and Test/A .. J/*.png",                                                   \
       "the notMNIST.zip that the official code downloads")                                                               \
-    K(imagenet_r, "imagenet-r", "one folder of images for each class, or train/ and test/ with such folders",             \
+    K(imagenet_r, "imagenet-r", false, "one folder of images for each class, or train/ and test/ with such folders",             \
       "https://github.com/hendrycks/imagenet-r, imagenet-r.tar")                                                         \
-    K(cub200, "cub200", "images/, images.txt, train_test_split.txt, image_class_labels.txt, classes.txt, or train/ and test/", \
+    K(cub200, "cub200", false, "images/, images.txt, train_test_split.txt, image_class_labels.txt, classes.txt, or train/ and test/", \
       "https://www.vision.caltech.edu/datasets/cub_200_2011, CUB_200_2011.tgz")                                          \
-    K(tiny_imagenet, "tiny-imagenet", "train/, val/, val/val_annotations.txt, wnids.txt",                                 \
+    K(tiny_imagenet, "tiny-imagenet", false, "train/, val/, val/val_annotations.txt, wnids.txt",                                 \
       "http://cs231n.stanford.edu/tiny-imagenet-200.zip")                                                                \
-    K(folder, "folder", "train/ and test/ (or val/), each with one folder of images for each class; or such folders alone, which are split", \
+    K(folder, "folder", false, "train/ and test/ (or val/), each with one folder of images for each class; or such folders alone, which are split", \
       "your own images")                                                                                                 \
-    K(csv, "csv", "manifest.csv with the columns path and label, and perhaps split", "your own images")
+    K(csv, "csv", false, "manifest.csv with the columns path and label, and perhaps split", "your own images")
 /* clang-format on */
 
 struct data_kind {
-    const char *name, *holds, *get;
+    const char *name;
+    bool broken;
+    const char *holds, *get;
     int (*open)(struct image_source *s, const struct source_options *options, err *e);
 };
 
-#define K(id, name, holds, get) \
+#define K(id, name, broken, holds, get) \
     int kind_##id##_open(struct image_source *s, const struct source_options *options, err *e);
 DATA_KINDS(K)
 #undef K
+
+/* Data sets made of others, which are imported first: the classes of the first member, then those of the second, ... */
+struct data_composition {
+    const char *name, *members[8]; /* up to NULL */
+};
+/* NULL if there is none of that name. */
+const struct data_composition *data_composition_by_name(const char *name);
+
+/* How to get the data set of that name: an address, and the command that imports it; returns text. */
+enum { DATA_ADVICE = 400 };
+const char *data_advice(const char *name, char text[DATA_ADVICE]);
 
 /* NULL if there is none of that name, or past the end. */
 const struct data_kind *data_kind_by_name(const char *name);

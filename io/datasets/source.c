@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/containers/fault.h"
 #include "io/datasets/kinds.h"
@@ -13,7 +14,7 @@
 static const uint64_t file_limit = (uint64_t)256 << 20; /* bytes of one image file */
 
 static const struct data_kind kinds[] = {
-#define K(id, name, holds, get) {name, holds, get, kind_##id##_open},
+#define K(id, name, broken, holds, get) {name, broken, holds, get, kind_##id##_open},
     DATA_KINDS(K)
 #undef K
 };
@@ -32,6 +33,39 @@ const struct data_kind *data_kind_by_name(const char *name)
         if (!strcmp(kinds[i].name, name))
             return &kinds[i];
     return NULL;
+}
+
+/* The official code's list: in natural order, class 10 k + c is class c of the k-th. */
+static const struct data_composition compositions[] = {
+    {"5-datasets", {"svhn", "mnist", "cifar10", "notmnist", "fashion-mnist"}},
+};
+
+const struct data_composition *data_composition_by_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof compositions / sizeof *compositions; i++)
+        if (!strcmp(compositions[i].name, name))
+            return &compositions[i];
+    return NULL;
+}
+
+const char *data_advice(const char *name, char text[DATA_ADVICE])
+{
+    const struct data_kind *kind = data_kind_by_name(name);
+    const struct data_composition *c = data_composition_by_name(name);
+    size_t used;
+
+    if (c) {
+        used = (size_t)snprintf(text, DATA_ADVICE, "import");
+        for (int i = 0; c->members[i]; i++)
+            used += (size_t)snprintf(text + used, DATA_ADVICE - used, "%s %s", i ? "," : "", c->members[i]);
+        snprintf(text + used, DATA_ADVICE - used, ", then run `sluice data import %s --as %s`", name, name);
+    } else if (kind) {
+        snprintf(text, DATA_ADVICE, "get it from %s, and run `sluice data import %s FOLDER --as %s`", kind->get, name,
+                 name);
+    } else {
+        snprintf(text, DATA_ADVICE, "`sluice data import KIND FOLDER --as %s` makes one of your own images", name);
+    }
+    return text;
 }
 
 /* ---------------------------------------------------------------- opening and closing */
@@ -139,6 +173,21 @@ int image_source_read(const struct image_source *s, enum dataset_part part, size
     out->width = s->width;
     out->channels = s->channels;
     return 0;
+}
+
+uint64_t image_source_size(const struct image_source *s, enum dataset_part part, size_t i)
+{
+    const struct source_part *p = &s->part[part];
+    uint64_t size = (uint64_t)s->height * (uint64_t)s->width * (uint64_t)s->channels;
+    err e = {0};
+    int fd;
+
+    if (!p->files)
+        return size;
+    if (below_open(&s->root, p->files[i], &fd, &size, &e))
+        return 0;
+    close(fd);
+    return size;
 }
 
 const char *image_source_name(const struct image_source *s, enum dataset_part part, size_t i,

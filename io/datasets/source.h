@@ -71,6 +71,8 @@ void image_source_close(struct image_source *s); /* harmless twice, and after a 
 
 /* Image i of a part.  Threads may read at once, each with a buffer of its own. */
 int image_source_read(const struct image_source *s, enum dataset_part part, size_t i, struct source_image *out, err *e);
+/* Bytes that image_source_read() would hand out; 0 if that cannot be known, in which case reading tells why. */
+uint64_t image_source_size(const struct image_source *s, enum dataset_part part, size_t i);
 /* What an image is called in messages: its file, or its number. */
 enum { SOURCE_IMAGE_NAME = 300 };
 const char *image_source_name(const struct image_source *s, enum dataset_part part, size_t i,
