@@ -20,6 +20,8 @@ struct fit {
     uint32_t task;
     /* One step: put the gradient of the mean loss over the batch into parameters->gradient. */
     int (*step)(void *context, const uint32_t *positions, int n, int epoch, double *loss, int *correct, err *e);
+    /* What the step after the next one will be about, so that its images can be made ready; NULL: the stage has no use for it. */
+    void (*soon)(void *context, const uint32_t *positions, int n, int epoch);
     void *context;
     struct stage_run *run;
     double from, to; /* the loop's share of the stage's progress */

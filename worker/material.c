@@ -75,6 +75,55 @@ static int open_backbone(const char *name, err *e)
     return e->code;
 }
 
+/* What a thread works in. */
+struct load_memory {
+    struct image_reader reader;
+    struct image_scratch scratch;
+};
+
+static void load_memory_release(void *memory)
+{
+    struct load_memory *l = memory;
+
+    image_reader_free(&l->reader);
+    image_scratch_free(&l->scratch);
+}
+
+/* One image, from the file to the network's input; see ahead.h. */
+static int load_image(const void *context, const struct batch_request *r, int i, float *out, void *memory, err *e)
+{
+    const struct material *m = context;
+    struct load_memory *l = memory;
+    size_t position = r->positions[i];
+    struct image_draw draw;
+    struct image image;
+
+    if (image_set_read(&m->data->part[r->part], m->take[r->part][position], &l->reader, &image, e))
+        return e->code;
+    if (r->augmented) {
+        const struct augment *a = &r->augment;
+        rng stream = rng_stream(a->seed, a->purpose, a->task, a->epoch, (uint32_t)position);
+
+        draw = image_draw(m->pipeline, image.height, image.width, &stream);
+    }
+    return image_transform(m->pipeline, m->backbone->shape.side,
+                           image_whole(image.pixels, image.height, image.width, image.channels),
+                           r->augmented ? &draw : NULL, out, &l->scratch, e);
+}
+
+/* As many threads as the rank has, with the one that asks; at least one works ahead. */
+static int open_ahead(struct material *m, err *e)
+{
+    size_t side = (size_t)m->backbone->shape.side;
+    struct ahead_source source = {.context = m,
+                                  .numbers = 3 * side * side,
+                                  .memory_size = sizeof(struct load_memory),
+                                  .memory_release = load_memory_release,
+                                  .make = load_image};
+
+    return ahead_create(&m->ahead, &source, m->threads > 1 ? m->threads - 1 : 1, e);
+}
+
 int material_open(struct option_reader *options, struct material *out, err *e)
 {
     const char *data = option_text(options, OPTION_DATASET_NAME), *backbone = option_text(options, OPTION_BACKBONE);
@@ -100,11 +149,14 @@ int material_open(struct option_reader *options, struct material *out, err *e)
             material_close(out);
             return err_context(e, "data set %s, %s images", data, part == DATASET_TRAIN ? "training" : "test");
         }
-    return 0;
+    if (open_ahead(out, e))
+        material_close(out);
+    return e->code;
 }
 
 void material_close(struct material *m)
 {
+    ahead_free(m->ahead);
     for (int part = 0; part < DATASET_PARTS; part++)
         free(m->take[part]);
     memset(m, 0, sizeof *m);
@@ -136,53 +188,28 @@ int material_of_task(const struct material *m, enum dataset_part part, const str
     return 0;
 }
 
-/* What a thread works in. */
-struct load_memory {
-    struct image_reader reader;
-    struct image_scratch scratch;
-};
-
-static int load_image(const struct material *m, enum dataset_part part, size_t position, const struct augment *augment,
-                      float *out, struct load_memory *memory, err *e)
+static struct batch_request request_of(enum dataset_part part, const size_t *positions, int n,
+                                       const struct augment *augment)
 {
-    struct image_draw draw;
-    struct image image;
-
-    if (image_set_read(&m->data->part[part], m->take[part][position], &memory->reader, &image, e))
-        return e->code;
-    if (augment) {
-        rng r = rng_stream(augment->seed, augment->purpose, augment->task, augment->epoch, (uint32_t)position);
-
-        draw = image_draw(m->pipeline, image.height, image.width, &r);
-    }
-    return image_transform(m->pipeline, m->backbone->shape.side,
-                           image_whole(image.pixels, image.height, image.width, image.channels), augment ? &draw : NULL,
-                           out, &memory->scratch, e);
+    return (struct batch_request){.part = part,
+                                  .n = n,
+                                  .positions = positions,
+                                  .augmented = augment != NULL,
+                                  .augment = augment ? *augment : (struct augment){0}};
 }
 
 int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n,
                     const struct augment *augment, float *out, err *e)
 {
-    size_t numbers = 3 * (size_t)m->backbone->shape.side * (size_t)m->backbone->shape.side;
-    err first = {0};
+    struct batch_request request = request_of(part, positions, n, augment);
 
-#pragma omp parallel num_threads(m->threads)
-    {
-        struct load_memory memory = {0};
-        err mine = {0};
+    return ahead_take(m->ahead, &request, out, e);
+}
 
-#pragma omp for schedule(static)
-        for (int i = 0; i < n; i++)
-            if (!mine.code)
-                load_image(m, part, positions[i], augment, out + (size_t)i * numbers, &memory, &mine);
-        if (mine.code) {
-#pragma omp critical
-            first = mine;
-        }
-        image_scratch_free(&memory.scratch);
-        image_reader_free(&memory.reader);
-    }
-    if (first.code)
-        *e = first;
-    return first.code;
+void material_soon(const struct material *m, enum dataset_part part, const size_t *positions, int n,
+                   const struct augment *augment)
+{
+    struct batch_request request = request_of(part, positions, n, augment);
+
+    ahead_soon(m->ahead, &request);
 }

@@ -1,5 +1,8 @@
 /* worker/material.h - what a stage works on: the images it may see, cut into tasks, and the frozen backbone.
  *
+ * Images are read, decoded, augmented and scaled by threads of their own, ahead of the network where the stage says what comes
+ * next (material_soon()).
+ *
  * Data sets and backbones are kept from one stage to the next, since a trainer runs many stages of one sweep: the caller borrows
  * them until the next material_open() or material_forget(). */
 #ifndef WORKER_MATERIAL_H
@@ -11,6 +14,7 @@
 #include "model/vit.h"
 #include "sweeps/options.h"
 #include "sweeps/sequence.h"
+#include "worker/ahead.h"
 
 struct material {
     const struct dataset *data;
@@ -20,6 +24,7 @@ struct material {
     size_t *take[DATASET_PARTS]; /* (taken) indices of the images in use, in file order; owned */
     size_t taken[DATASET_PARTS];
     int threads;
+    ahead *ahead; /* knows the material by its address: an open one stays where it is */
 };
 
 /* Open what the options name.  The stage's kind must declare backbone, dataset.* and feature.*.
@@ -35,14 +40,13 @@ int material_of_task(const struct material *m, enum dataset_part part, const str
                      size_t **positions, size_t *count, err *e);
 
 /* Network input for n images (n, 3, side, side); positions index take[].  augment NULL: test-time transform; otherwise image i
- * draws from the stream named by (seed, purpose, task, epoch, position). */
-struct augment {
-    uint64_t seed;
-    enum rng_purpose purpose;
-    uint32_t task, epoch;
-};
+ * draws from the stream named by (seed, purpose, task, epoch, position).  ERR_DAMAGED names the image that cannot be decoded. */
 int material_images(const struct material *m, enum dataset_part part, const size_t *positions, int n,
                     const struct augment *augment, float *out, err *e);
+/* What will be asked for after the next material_images(): it is made while the network works on that one.  Saying nothing, or
+ * something that does not come, costs time only. */
+void material_soon(const struct material *m, enum dataset_part part, const size_t *positions, int n,
+                   const struct augment *augment);
 int32_t material_label(const struct material *m, enum dataset_part part, size_t position);
 
 #endif

@@ -85,10 +85,15 @@ static void unmix_gradient(struct prompt_trainer *t)
             gradient[i] *= keep;
 }
 
+static struct augment augment_of(const struct prompt_trainer *t, int epoch)
+{
+    return (struct augment){t->data_seed, t->augment_purpose, (uint32_t)(t->run->job->task < 0 ? 0 : t->run->job->task),
+                            (uint32_t)epoch};
+}
+
 static int load_batch(struct prompt_trainer *t, const uint32_t *order, int n, int epoch, err *e)
 {
-    struct augment augment = {t->data_seed, t->augment_purpose,
-                              (uint32_t)(t->run->job->task < 0 ? 0 : t->run->job->task), (uint32_t)epoch};
+    struct augment augment = augment_of(t, epoch);
 
     for (int i = 0; i < n; i++) {
         t->batch_positions[i] = t->positions[order[i]];
@@ -96,6 +101,16 @@ static int load_batch(struct prompt_trainer *t, const uint32_t *order, int n, in
     }
     return material_images(&t->material, DATASET_TRAIN, t->batch_positions, n, t->augment ? &augment : NULL, t->images,
                            e);
+}
+
+void prompt_trainer_soon(void *context, const uint32_t *order, int n, int epoch)
+{
+    struct prompt_trainer *t = context;
+    struct augment augment = augment_of(t, epoch);
+
+    for (int i = 0; i < n; i++)
+        t->batch_positions[i] = t->positions[order[i]];
+    material_soon(&t->material, DATASET_TRAIN, t->batch_positions, n, t->augment ? &augment : NULL);
 }
 
 int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e)
@@ -121,22 +136,22 @@ int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, 
     return 0;
 }
 
-int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t end,
-                            int batch, struct part_rows *rows, err *e)
+int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n,
+                            int batch, const float *prompt, const float *scalars, float *features, double from,
+                            double to, err *e)
 {
-    const float *prompt = parameters_value(&t->parameters, "prompt"),
-                *scalars = parameters_value(&t->parameters, "scalars");
+    for (size_t i = 0; i < n; i += (size_t)batch) {
+        int count = n - i < (size_t)batch ? (int)(n - i) : batch;
+        size_t after = i + (size_t)count;
 
-    while (rows->done < end) {
-        int n = end - rows->done < (size_t)batch ? (int)(end - rows->done) : batch;
-
-        if (part_rows_go_on(t->run, rows, "features", 0.9, 1, e) ||
-            material_images(&t->material, part, positions + rows->done, n, NULL, t->images, e))
+        material_soon(&t->material, part, positions + after, n - after < (size_t)batch ? (int)(n - after) : batch,
+                      NULL);
+        if (stage_progress(t->run, "features", from + (to - from) * (double)i / (double)n, e) ||
+            material_images(&t->material, part, positions + i, count, NULL, t->images, e))
             return e->code;
-        prompting_set_one(&t->prompting, n, prompt, scalars);
-        vit_forward(t->batch, t->material.backbone, t->images, n, &t->prompting.prefix,
-                    rows->rows + rows->done * rows->D);
-        rows->done += (size_t)n;
+        prompting_set_one(&t->prompting, count, prompt, scalars);
+        vit_forward(t->batch, t->material.backbone, t->images, count, &t->prompting.prefix,
+                    features + i * (size_t)t->material.width);
     }
     return 0;
 }

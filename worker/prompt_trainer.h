@@ -41,7 +41,8 @@ int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rat
                           double head_rate, err *e);
 /* Releases everything, the caller's parts too. */
 void prompt_trainer_free(struct prompt_trainer *t);
-/* The step of a fit (fit.h). */
+/* The step of a fit (fit.h), and what it does with the announcement of the next. */
+void prompt_trainer_soon(void *context, const uint32_t *order, int n, int epoch);
 int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e);
 /* Features of images under the trained prompt, test-time transform, batch by batch in the given order: those of positions
  * rows->done .. end - 1 become rows.  A batch never spans two calls. */

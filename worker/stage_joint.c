@@ -81,6 +81,7 @@ static int work(struct stage_run *run, struct prompt_trainer *t, err *e)
                     .batch = batch,
                     .purpose = RNG_JOINT_ORDER,
                     .step = prompt_trainer_step,
+                    .soon = prompt_trainer_soon,
                     .context = t,
                     .run = run,
                     .from = 0,

@@ -255,6 +255,7 @@ static int work(struct wtp_stage *s, err *e)
                     .purpose = RNG_WTP_ORDER,
                     .task = (uint32_t)task,
                     .step = prompt_trainer_step,
+                    .soon = prompt_trainer_soon,
                     .context = t,
                     .run = s->run,
                     .from = 0,
