@@ -4,10 +4,11 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "io/rows.h"
+#include "orchestrator/record.h"
 #include "worker/trainer.h"
 
 /* Rows of the stage at work, on their way into the ledger. */
@@ -37,33 +38,12 @@ static void take_training(void *context, const struct training_row *row)
     json_array_append_new(c->training, row_to_json(&table_training, row));
 }
 
-static double cpu_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* One fact: into the state, into the ledger, onto the disk.  Frees the payload. */
+/* One fact, onto the disk. */
 static int record(struct study *s, ledger *l, enum fact type, char *payload, err *e)
 {
-    size_t n = payload ? strlen(payload) : 0;
-
-    if (!payload)
-        err_set(e, ERR_NOMEM, "no memory for a %s fact", fact_name(type));
-    else if (!history_apply(&s->history, type, payload, n, e) && !ledger_append(l, type, payload, n, e))
+    if (!record_fact(&s->history, l, type, payload, e))
         ledger_sync(l, e);
-    free(payload);
     return e->code;
-}
-
-static double seconds_since_1970(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static void describe_attempt(const struct study *s, int stage, struct attempt *a)
@@ -75,7 +55,7 @@ static void describe_attempt(const struct study *s, int stage, struct attempt *a
                           .task = s->plan.task[stage],
                           .number = known ? known->attempts + 1 : 1,
                           .threads = 1,
-                          .started = seconds_since_1970()};
+                          .started = clock_wall()};
     if (gethostname(a->host, sizeof a->host - 1))
         strcpy(a->host, "unknown");
 }
@@ -103,7 +83,7 @@ static int run_stage(struct study *s, ledger *l, int stage, const struct stage_j
 
     describe_attempt(s, stage, &a);
     trainer_run(job, &host, &out, &failed);
-    a.seconds = seconds_since_1970() - a.started;
+    a.seconds = clock_wall() - a.started;
     if (failed.code) {
         *e = failed;
         if (failed.code != ERR_INTERRUPTED &&
@@ -117,7 +97,9 @@ static int run_stage(struct study *s, ledger *l, int stage, const struct stage_j
         if (!rows)
             err_set(e, ERR_NOMEM, "no memory for a stage's rows");
         else
-            record(s, l, FACT_DONE, fact_done(&a, &out.checkpoint, out.trainable_parameters, out.seconds, rows), e);
+            record_done(&s->history, l, &a, &out.checkpoint, out.trainable_parameters, out.seconds, rows, e);
+        if (!e->code)
+            ledger_sync(l, e);
     }
     free(rows);
     json_decref(c.accuracy);
@@ -154,10 +136,10 @@ int alone_run(struct study *s, const struct results_origin *origin, struct conso
     history_free(&s->history);
     gethostname(host, sizeof host - 1);
     if (!ledger_open(s->folder.ledger, history_visit, &s->history, &s->ledger, &l, e) &&
-        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, origin->version, seconds_since_1970()), e))
+        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, origin->version, clock_wall()), e))
         run_stages(s, l, console, e);
     if (l &&
-        !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", seconds_since_1970(), cpu_seconds()),
+        !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", clock_wall(), clock_cpu()),
                 &later) &&
         !standing_make(&s->plan, &s->history, &standing, &later))
         results_make(&s->plan, &s->folder, &s->history, &standing, origin, &later);

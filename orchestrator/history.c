@@ -66,25 +66,87 @@ static json_t *attempt_json(const struct attempt *a)
                      a->threads, "host", json_text(a->host), "started", a->started, "seconds", a->seconds);
 }
 
-char *fact_done(const struct attempt *a, const struct digest *checkpoint, int64_t parameters, double trained,
+/* A time as facts have it: in whole microseconds, so that what was written is what is read. */
+static double in_microseconds(double seconds)
+{
+    return fabs(seconds) < 1e10 ? round(1e6 * seconds) / 1e6 : 0;
+}
+
+/* The attempt as its fact will be read. */
+static struct attempt as_written(const struct attempt *a)
+{
+    struct attempt w = *a;
+
+    w.started = in_microseconds(a->started);
+    w.seconds = in_microseconds(a->seconds);
+    for (char *c = w.host; *c; c++)
+        if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
+            *c = '?';
+    return w;
+}
+
+static char *put_integer(char *at, int64_t value)
+{
+    char digits[24];
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    int n = 0;
+
+    do
+        digits[n++] = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0)
+        *at++ = '-';
+    while (n)
+        *at++ = digits[--n];
+    return at;
+}
+
+static char *put_seconds(char *at, double seconds)
+{
+    int64_t us = llround(1e6 * in_microseconds(seconds)), part = us < 0 ? -us : us;
+
+    if (us < 0)
+        *at++ = '-';
+    at = put_integer(at, part / 1000000);
+    *at++ = '.';
+    for (int64_t unit = 100000; unit; unit /= 10)
+        *at++ = (char)('0' + part / unit % 10);
+    return at;
+}
+
+static char *put_key(char *at, const struct digest *key)
+{
+    digest_to_hex(key, at);
+    return at + DIGEST_HEX - 1;
+}
+
+/* By hand, and not by way of JSON values: rank 0 does nothing more often. */
+char *fact_done(const struct attempt *attempt, const struct digest *checkpoint, int64_t parameters, double trained,
                 const char *rows)
 {
-    json_t *object = attempt_json(a);
-    char *head, *whole;
+    enum { HEAD_ROOM = 1024 }; /* 14 names, 3 keys, 2 texts of limited size and 9 numbers */
+    const struct attempt a = as_written(attempt);
+    size_t n = strlen(rows);
+    char *text = malloc(HEAD_ROOM + n), *at = text;
 
-    if (!object)
+    if (!text)
         return NULL;
-    json_object_set_new(object, "digest", json_key(checkpoint));
-    json_object_set_new(object, "parameters", json_integer(parameters));
-    json_object_set_new(object, "trained", json_real(isfinite(trained) ? trained : 0));
-    head = finish_json(object);
-    if (!head)
-        return NULL;
-    head[strlen(head) - 1] = 0; /* the closing brace: the rows go in as they came */
-    if (asprintf(&whole, "%s,\"rows\":%s}", head, rows) < 0)
-        whole = NULL;
-    free(head);
-    return whole;
+    at = put_key(stpcpy(at, "{\"stage\":\""), &a.stage);
+    at = stpcpy(stpcpy(at, "\",\"kind\":\""), stage_kind_name(a.kind));
+    at = put_integer(stpcpy(at, "\",\"task\":"), a.task);
+    at = put_integer(stpcpy(at, ",\"attempt\":"), a.number);
+    at = put_integer(stpcpy(at, ",\"rank\":"), a.rank);
+    at = put_integer(stpcpy(at, ",\"threads\":"), a.threads);
+    at = stpcpy(stpcpy(at, ",\"host\":\""), a.host);
+    at = put_seconds(stpcpy(at, "\",\"started\":"), a.started);
+    at = put_seconds(stpcpy(at, ",\"seconds\":"), a.seconds);
+    at = put_key(stpcpy(at, ",\"digest\":\""), checkpoint);
+    at = put_integer(stpcpy(at, "\",\"parameters\":"), parameters);
+    at = put_seconds(stpcpy(at, ",\"trained\":"), trained);
+    at = stpcpy(at, ",\"rows\":");
+    memcpy(at, rows, n);
+    memcpy(at + n, "}", 2);
+    return text;
 }
 
 char *fact_failed(const struct attempt *a, enum cause cause, const char *text)
@@ -259,19 +321,19 @@ static enum cause cause_of(struct reader *r)
     return c;
 }
 
-static void *read_rows(struct reader *r, const struct table *t, int *count)
+/* The rows of one table, malloc'd; NULL if there are none. */
+static void *read_rows(const json_t *tables, const struct table *t, int *count, err *e)
 {
-    const json_t *list = json_object_get(json_object_get(r->object, "rows"), t->name);
+    const json_t *list = json_object_get(tables, t->name);
     size_t n = json_array_size(list);
-    char *rows;
+    char *rows = n ? calloc(n, t->row_size) : NULL;
 
-    if (!json_is_array(list) && !r->e->code)
-        err_set(r->e, ERR_DAMAGED, "a list of %s rows is missing", t->name);
-    rows = calloc(n + 1, t->row_size);
-    if (!rows && !r->e->code)
-        err_set(r->e, ERR_NOMEM, "no memory for %zu rows", n);
-    for (size_t i = 0; i < n && !r->e->code; i++)
-        row_from_json(t, json_array_get(list, i), rows + i * t->row_size, r->e);
+    if (!json_is_array(list) && !e->code)
+        err_set(e, ERR_DAMAGED, "a list of %s rows is missing", t->name);
+    if (n && !rows && !e->code)
+        err_set(e, ERR_NOMEM, "no memory for %zu rows", n);
+    for (size_t i = 0; i < n && !e->code; i++)
+        row_from_json(t, json_array_get(list, i), rows + i * t->row_size, e);
     *count = (int)n;
     return rows;
 }
@@ -281,6 +343,9 @@ static void see_host(struct history *h, const char *host)
     size_t used = strlen(h->hosts);
     char searched[NAME_SIZE + 2], all[sizeof h->hosts + 2];
 
+    if (!strcmp(host, h->last_host))
+        return;
+    snprintf(h->last_host, sizeof h->last_host, "%s", host);
     snprintf(searched, sizeof searched, ",%s,", host);
     snprintf(all, sizeof all, ",%s,", h->hosts);
     if (*host && !strstr(all, searched))
@@ -341,9 +406,10 @@ static struct history_stage *add_attempt(struct history *h, const struct attempt
     row = &h->attempts[h->attempts_count++];
     *row = (struct attempt_row){.attempt = a->number, .rank = a->rank, .started = a->started, .seconds = a->seconds};
     digest_to_hex(&a->stage, row->stage_key);
-    snprintf(row->host, sizeof row->host, "%s", a->host);
-    snprintf(row->outcome, sizeof row->outcome, "%s", outcome);
-    snprintf(row->cause, sizeof row->cause, "%s%s%s", cause, *text ? ": " : "", text);
+    memcpy(row->host, a->host, sizeof row->host);
+    memcpy(row->outcome, outcome, strlen(outcome));
+    if (*cause)
+        snprintf(row->cause, sizeof row->cause, "%s%s%s", cause, *text ? ": " : "", text);
     s->kind = a->kind;
     s->task = a->task;
     s->attempts++;
@@ -352,16 +418,16 @@ static struct history_stage *add_attempt(struct history *h, const struct attempt
     return s;
 }
 
-static void apply_done(struct history *h, struct reader *r)
+/* A finished stage with the rows of its tables. */
+static void add_result(struct history *h, const struct attempt *a, const struct digest *checkpoint, int64_t parameters,
+                       const json_t *tables, err *e)
 {
-    struct attempt a = read_attempt(r);
-    struct history_stage result = {.checkpoint = key_of(r, "digest"), .parameters = integer_of(r, "parameters")},
-                         *s = NULL;
+    struct history_stage result = {.checkpoint = *checkpoint, .parameters = parameters}, *s = NULL;
 
-    result.accuracy = read_rows(r, &table_accuracy, &result.accuracy_count);
-    result.training = read_rows(r, &table_training, &result.training_count);
-    if (!r->e->code)
-        s = add_attempt(h, &a, "done", "", "", r->e);
+    result.accuracy = read_rows(tables, &table_accuracy, &result.accuracy_count, e);
+    result.training = read_rows(tables, &table_training, &result.training_count, e);
+    if (!e->code)
+        s = add_attempt(h, a, "done", "", "", e);
     if (!s || s->finished) {
         h->doubles += s != NULL;
         free(result.accuracy);
@@ -372,14 +438,37 @@ static void apply_done(struct history *h, struct reader *r)
     s->aside = false;
     s->checkpoint = result.checkpoint;
     s->parameters = result.parameters;
-    s->seconds = a.seconds;
-    s->rank = a.rank;
-    s->threads = a.threads;
+    s->seconds = a->seconds;
+    s->rank = a->rank;
+    s->threads = a->threads;
     s->order = ++h->finished;
     s->accuracy = result.accuracy;
     s->accuracy_count = result.accuracy_count;
     s->training = result.training;
     s->training_count = result.training_count;
+}
+
+static void apply_done(struct history *h, struct reader *r)
+{
+    struct attempt a = read_attempt(r);
+    struct digest checkpoint = key_of(r, "digest");
+
+    add_result(h, &a, &checkpoint, integer_of(r, "parameters"), json_object_get(r->object, "rows"), r->e);
+}
+
+int history_done(struct history *h, const struct attempt *a, const struct digest *checkpoint, int64_t parameters,
+                 const char *rows, err *e)
+{
+    const struct attempt written = as_written(a);
+    json_error_t why;
+    json_t *tables = json_loads(rows, 0, &why);
+
+    if (!tables)
+        err_set(e, ERR_DAMAGED, "the rows are not JSON: %s", why.text);
+    else
+        add_result(h, &written, checkpoint, parameters, tables, e);
+    json_decref(tables);
+    return e->code ? err_context(e, "%s record", fact_name(FACT_DONE)) : 0;
 }
 
 static void set_text(struct history_stage *s, enum cause cause, const char *text)

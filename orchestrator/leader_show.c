@@ -38,8 +38,8 @@ static double time_left(const struct leader *l)
 
         workers += w->present && !queue_rank_benched(l->queue, r);
         if (expected > 0)
-            work -=
-                expected * (w->beat.fraction >= 0 ? w->beat.fraction : fmin(0.9, (clock_monotonic() - w->began) / expected));
+            work -= expected *
+                    (w->beat.fraction >= 0 ? w->beat.fraction : fmin(0.9, (clock_monotonic() - w->began) / expected));
     }
     work = isnan(work) ? work : fmax(work, 0);
     return workers ? fmax(work / workers, fmin(work, queue_path_left(l->queue))) : NAN;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/h5.h"
+#include "orchestrator/record.h"
 
 static const double AHEAD_SECONDS = 0.03; /* work that a worker may have waiting */
 static const double MEMORY_SHARE = 0.9;   /* of a host's memory that its trainers may use together */
@@ -27,25 +28,13 @@ void leader_stop_soon(struct leader *l, const char *reason)
 }
 /* ------------------------------------------------------------------------------------------------ facts */
 
-/* Take in a fact and put it into the ledger's next group.  Frees the payload.  ERR_DAMAGED: it makes no sense, nothing
- * done. */
-static int record(struct leader *l, enum fact type, char *payload, err *e)
-{
-    if (!payload)
-        err_set(e, ERR_NOMEM, "no memory for a %s fact", fact_name(type));
-    else if (!history_apply(&l->history, type, payload, strlen(payload), e))
-        ledger_append(l->ledger, type, payload, strlen(payload), e);
-    free(payload);
-    l->unshown = true;
-    return e->code;
-}
-
 /* A fact that rank 0 makes itself: only memory can fail. */
 void leader_record(struct leader *l, enum fact type, char *payload)
 {
     err e = {0};
 
-    if (record(l, type, payload, &e) && !l->storage.code)
+    l->unshown = true;
+    if (record_fact(&l->history, l->ledger, type, payload, &e) && !l->storage.code)
         l->storage = e;
 }
 
@@ -393,7 +382,9 @@ void leader_take_done(struct leader *l, int rank, const struct letter *letter)
     if (stage < 0)
         return; /* late: somebody else has it, or had */
     a = attempt_of(l, rank, stage, m.started, m.seconds);
-    if (record(l, FACT_DONE, fact_done(&a, &m.digest, m.parameters, m.trained_seconds, letter->bytes + sizeof m), &e)) {
+    l->unshown = true;
+    if (record_done(&l->history, l->ledger, &a, &m.digest, m.parameters, m.trained_seconds, letter->bytes + sizeof m,
+                    &e)) {
         leader_attempt_failed(l, rank, stage, CAUSE_answer, m.started, m.seconds, e.text);
         return;
     }

@@ -47,8 +47,8 @@ static void give_up(struct leader *l, int rank, const char *why)
         double seconds = clock_monotonic() - began;
 
         if (running)
-            leader_attempt_failed(l, rank, stage, l->stopping ? CAUSE_interrupted : CAUSE_lost,
-                                  clock_wall() - seconds, seconds, why);
+            leader_attempt_failed(l, rank, stage, l->stopping ? CAUSE_interrupted : CAUSE_lost, clock_wall() - seconds,
+                                  seconds, why);
         else
             queue_failed(l->queue, stage, rank, CAUSE_interrupted);
         running = false;

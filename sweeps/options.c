@@ -329,7 +329,7 @@ const char *option_choice_text(enum option_id id, int64_t index)
     return texts[id][index] ? texts[id][index] : "";
 }
 
-const char *option_format(enum option_id id, union option_value value)
+static const char *format(enum option_id id, union option_value value)
 {
     char text[256];
     const char *kept;
@@ -360,6 +360,21 @@ const char *option_format(enum option_id id, union option_value value)
     }
     kept = intern(text);
     return kept ? kept : "";
+}
+
+/* A sweep asks for the same few values again and again: the last one of each option is kept. */
+const char *option_format(enum option_id id, union option_value value)
+{
+    static _Thread_local struct {
+        const char *text;
+        union option_value value;
+    } last[OPTION_COUNT];
+
+    if (!last[id].text || memcmp(&last[id].value, &value, sizeof value) != 0) {
+        last[id].text = format(id, value);
+        last[id].value = value;
+    }
+    return last[id].text;
 }
 
 bool option_equal(enum option_id id, union option_value a, union option_value b)

@@ -72,35 +72,80 @@ void stage_job_free(struct stage_job *job)
 
 /* ---- writing ---- */
 
-int stage_job_write(const struct stage_job *job, char **text, err *e)
+/* Text that grows; printing would cost more than running the shortest stages. */
+struct writer {
+    char *text; /* NULL: memory ran out */
+    size_t used, room;
+};
+
+static void put(struct writer *w, const char *text)
+{
+    size_t n = strlen(text);
+
+    if (w->text && w->used + n >= w->room) {
+        char *more = realloc(w->text, w->room = 2 * (w->used + n));
+
+        if (!more)
+            free(w->text);
+        w->text = more;
+    }
+    if (!w->text)
+        return;
+    memcpy(w->text + w->used, text, n + 1);
+    w->used += n;
+}
+
+static void put_number(struct writer *w, int number)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", number);
+    put(w, text);
+}
+
+static void put_key(struct writer *w, const struct digest *key)
 {
     char hex[DIGEST_HEX];
-    size_t size;
-    FILE *out;
+
+    digest_to_hex(key, hex);
+    put(w, hex);
+}
+
+int stage_job_write(const struct stage_job *job, char **text, err *e)
+{
+    struct writer w = {.text = malloc(4096), .room = 4096};
 
     *text = NULL;
-    if (strchr(job->checkpoint_folder, '\n'))
+    if (strchr(job->checkpoint_folder, '\n')) {
+        free(w.text);
         return err_set(e, ERR_CONFIG, "the output folder's name contains a line break");
-    out = open_memstream(text, &size);
-    if (!out)
-        return err_errno(e, "stage job");
-    digest_to_hex(&job->key, hex);
-    fprintf(out, "kind %s\ntask %d\nkey %s\nfolder %s\n", stage_kind_name(job->kind), job->task, hex,
-            job->checkpoint_folder);
+    }
+    put(&w, "kind ");
+    put(&w, stage_kind_name(job->kind));
+    put(&w, "\ntask ");
+    put_number(&w, job->task);
+    put(&w, "\nkey ");
+    put_key(&w, &job->key);
+    put(&w, "\nfolder ");
+    put(&w, job->checkpoint_folder);
     for (int i = 0; i < OPTION_COUNT; i++)
-        if (option_declared(job->kind, i))
-            fprintf(out, "option %s %s\n", option_info(i)->key, option_format(i, job->config.value[i]));
+        if (option_declared(job->kind, i)) {
+            put(&w, "\noption ");
+            put(&w, option_info(i)->key);
+            put(&w, " ");
+            put(&w, option_format(i, job->config.value[i]));
+        }
     for (int i = 0; i < job->inputs_count; i++) {
-        digest_to_hex(&job->inputs[i].key, hex);
-        fprintf(out, "input %s %d %s\n", stage_kind_name(job->inputs[i].kind), job->inputs[i].task, hex);
+        put(&w, "\ninput ");
+        put(&w, stage_kind_name(job->inputs[i].kind));
+        put(&w, " ");
+        put_number(&w, job->inputs[i].task);
+        put(&w, " ");
+        put_key(&w, &job->inputs[i].key);
     }
-    fputs("end\n", out);
-    if (fclose(out)) {
-        free(*text);
-        *text = NULL;
-        return err_errno(e, "stage job");
-    }
-    return 0;
+    put(&w, "\nend\n");
+    *text = w.text;
+    return *text ? 0 : err_set(e, ERR_NOMEM, "no memory for a stage job");
 }
 
 /* ---- reading: nothing is believed ---- */
