@@ -3,13 +3,14 @@
 
 #include <math.h>
 
-enum { GROUPS = 40, WIDTH = 720, ROW = 24, LABELS = 270, RIGHT = 700, TOP = 30 };
+enum { GROUPS = 40, WIDTH = 720, ROW = 24, FEWEST = 60, MOST = 270, RIGHT = 700, TOP = 30 };
 
 struct seeds {
     const struct ablation *a;
     int count, group[GROUPS];
     const char *name[GROUPS];
     const char *options, *unit;
+    double labels; /* width of the column of names */
     struct axis x;
 };
 
@@ -20,8 +21,8 @@ static void draw_group(struct canvas *c, const struct seeds *s, int i)
     const struct estimate *m = &g->metric[a->main];
     double y = TOP + ROW * (i + 0.5);
 
-    draw_text_in(c, LABELS - 10, y + 4, LABELS - 14, &plot_label_end, s->name[i]);
-    draw_line(c, LABELS, y + ROW / 2.0, RIGHT, y + ROW / 2.0,
+    draw_text_in(c, s->labels - 10, y + 4, s->labels - 14, &plot_label_end, s->name[i]);
+    draw_line(c, s->labels, y + ROW / 2.0, RIGHT, y + ROW / 2.0,
               &(struct style){.ink = INK_GRID, .width = 1, .opacity = 0.6});
     draw_hint(c, s->name[i]);
     if (isfinite(m->low)) {
@@ -47,14 +48,13 @@ static void draw_seeds(struct canvas *c, const void *data)
     double bottom = TOP + ROW * s->count, value;
     char label[32];
 
-    draw_text_in(c, LABELS - 10, TOP - 12, LABELS - 14,
-                 &(struct text_style){.ink = INK_MUTED, .size = 12, .anchor = ANCHOR_END}, s->options);
+    draw_text_in(c, 4, TOP - 12, RIGHT - 4, &(struct text_style){.ink = INK_MUTED, .size = 12}, s->options);
     for (int i = 0; axis_tick(&s->x, i, &value, label); i++) {
         double at = axis_at(&s->x, value);
         draw_line(c, at, TOP, at, bottom, &(struct style){.ink = INK_GRID, .width = 1});
         draw_text(c, at, bottom + 17, &plot_label_middle, label);
     }
-    draw_text(c, (LABELS + RIGHT) / 2.0, bottom + 35, &plot_label_middle, s->unit);
+    draw_text(c, (s->labels + RIGHT) / 2, bottom + 35, &plot_label_middle, s->unit);
     for (int i = 0; i < s->count; i++)
         draw_group(c, s, i);
 }
@@ -73,10 +73,12 @@ int plot_seeds(struct document *d, const struct ablation *a, err *e)
     if (!s->count)
         return 0;
     s->options = plot_options_label(d, a);
+    s->labels = FEWEST;
     s->unit = document_text(d, "%s%s%s%s", info->label, *info->unit ? " (" : "", info->unit, *info->unit ? ")" : "");
     for (int i = 0; i < s->count; i++) {
         const struct group *g = &a->groups[s->group[i]];
         s->name[i] = plot_group_label(d, a, s->group[i]);
+        s->labels = fmax(s->labels, fmin(MOST, text_length(s->name[i], plot_label.size, false) + 18));
         text = document_text(d, "%s %s: %.2f.", text, s->name[i], g->metric[a->main].mean);
         for (size_t k = 0; k < g->count; k++) {
             low = fmin(low, a->observations[g->first + k].metric[a->main]);
@@ -85,7 +87,7 @@ int plot_seeds(struct document *d, const struct ablation *a, err *e)
     }
     /* Intervals of two seeds are very wide: the scale follows the dots, and an interval that leaves it has no end mark.
      */
-    s->x = axis_fit(low - 0.1 * (high - low), high + 0.1 * (high - low), 6, LABELS, RIGHT);
+    s->x = axis_fit(low - 0.1 * (high - low), high + 0.1 * (high - low), 6, s->labels, RIGHT);
     document_picture(d, &(struct report_picture){
                             .id = "seeds-picture",
                             .title = document_text(d, "%s of each seed", info->label),

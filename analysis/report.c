@@ -210,7 +210,7 @@ static const char *baseline_name(struct report *r, const int *wanted)
     const char *name = "";
 
     for (int i = 0; i < r->a->by_count; i++)
-        if (wanted[i] >= 0)
+        if (wanted[i] >= 0 && wanted[i] != by_factor(r->a, i)->unused)
             name = document_text(r->d, "%s%s%s=%s", name, *name ? ", " : "", by_factor(r->a, i)->name,
                                  by_factor(r->a, i)->levels[wanted[i]]);
     return name;
@@ -288,6 +288,27 @@ static void compose_differences(struct report *r)
 
 /* --- effects of the options --- */
 
+/* Was any level of this option compared with another? */
+static bool is_compared(const struct ablation *a, int factor)
+{
+    for (size_t i = 0; i < a->effects_count; i++)
+        if (a->effects[i].factor == factor && a->effects[i].effect.count)
+            return true;
+    return false;
+}
+
+static void note_not_compared(struct report *r)
+{
+    const char *names = "";
+
+    for (int i = 0; i < r->a->by_count; i++)
+        if (by_factor(r->a, i)->levels_count > 1 && !is_compared(r->a, i))
+            names = document_text(r->d, "%s%s%s", names, *names ? ", " : "", by_factor(r->a, i)->name);
+    if (*names)
+        document_note(r->d, "No effect of %s: no two of its values were tried in settings that are otherwise the same.",
+                      names);
+}
+
 static void compose_effects(struct report *r)
 {
     const struct ablation *a = r->a;
@@ -310,6 +331,8 @@ static void compose_effects(struct report *r)
                        columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < a->effects_count; i++) {
         const struct level_effect *x = &a->effects[i];
+        if (!is_compared(a, x->factor) || x->level == by_factor(a, x->factor)->unused)
+            continue;
         put_text(r->d, t, "%s", by_factor(a, x->factor)->name);
         put_text(r->d, t, "%s", by_factor(a, x->factor)->levels[x->level]);
         put_number(r->d, t, (double)x->effect.count);
@@ -317,6 +340,7 @@ static void compose_effects(struct report *r)
         put_estimate(r->d, t, &x->effect);
         put_estimate(r->d, t, &x->effect);
     }
+    note_not_compared(r);
 }
 
 static void compose_variance(struct report *r)
@@ -366,30 +390,32 @@ static void compose_means(struct report *r, int i, int j)
 
     if (!means || ablation_means(a, i, j, means, r->e))
         return;
-    size_t cells = (size_t)(rows->levels_count * across->levels_count), measured = 0;
-    for (size_t c = 0; c < cells; c++)
-        measured += means[c].count > 0;
-    if (!measured)
+    int in_row[LEVELS_OF_MEANS] = {0}, in_column[LEVELS_OF_MEANS] = {0}, longest = 0, tallest = 0, count = 1;
+    for (int x = 0; x < rows->levels_count; x++)
+        for (int y = 0; y < across->levels_count; y++)
+            if (means[x * across->levels_count + y].count) {
+                longest = ++in_row[x] > longest ? in_row[x] : longest;
+                tallest = ++in_column[y] > tallest ? in_column[y] : tallest;
+            }
+    if (longest < 2 || tallest < 2) /* nothing stands beside or below anything */
         return;
     for (int y = 0; y < across->levels_count; y++)
-        columns[1 + y] =
-            (struct report_column){COLUMN_SPREAD, document_text(r->d, "%s=%s", across->name, across->levels[y]),
-                                   across->levels[y], info->unit, info->digits};
+        if (in_column[y])
+            columns[count++] =
+                (struct report_column){COLUMN_SPREAD, document_text(r->d, "%s=%s", across->name, across->levels[y]),
+                                       across->levels[y], info->unit, info->digits};
     struct report_table *t = document_table(
         r->d, document_text(r->d, "means-%d-%d", i + 1, j + 1),
         document_text(r->d, "%s by %s and %s", info->label, rows->name, across->name),
         "Mean ± standard deviation over seeds, in those settings of the other options that have most of these cells.",
-        columns, 1 + across->levels_count);
+        columns, count);
     for (int x = 0; x < rows->levels_count; x++) {
-        const struct estimate *row = means + x * across->levels_count;
-        bool any = false;
-        for (int y = 0; y < across->levels_count; y++)
-            any |= row[y].count > 0;
-        if (!any)
+        if (!in_row[x])
             continue;
         put_text(r->d, t, "%s", rows->levels[x]);
         for (int y = 0; y < across->levels_count; y++)
-            put_estimate(r->d, t, &row[y]);
+            if (in_column[y])
+                put_estimate(r->d, t, &means[x * across->levels_count + y]);
     }
 }
 
@@ -639,6 +665,22 @@ static double in_standard_errors(const struct estimate *measured, const struct e
     return variance > 0 ? (measured->mean - published->mean) / sqrt(variance) : NAN;
 }
 
+/* Is there a number of ours beside the row's number of metric k? */
+static bool is_beside(const struct ablation *a, size_t group, const struct published_row *row, int k)
+{
+    return isfinite(row->metric[k].mean) && a->groups[group].metric[k].count && published_speaks_of(row, a, (int)group);
+}
+
+static bool any_beside(const struct ablation *a, const struct published *p)
+{
+    for (size_t g = 0; g < a->groups_count; g++)
+        for (size_t i = 0; i < p->count; i++)
+            for (int k = 0; k < METRIC_COUNT; k++)
+                if (is_beside(a, g, &p->rows[i], k))
+                    return true;
+    return false;
+}
+
 static void compose_published(struct report *r)
 {
     const struct report_column columns[] = {
@@ -653,6 +695,11 @@ static void compose_published(struct report *r)
 
     if (!p || !p->count)
         return;
+    if (!any_beside(r->a, p)) {
+        document_note(r->d, "The sweep names %zu published row%s, but none is about something measured so far.",
+                      p->count, plural(p->count));
+        return;
+    }
     struct report_table *t = group_table(r, "published",
                                          *p->source ? document_text(r->d, "Beside published numbers (%s)", p->source)
                                                     : "Beside published numbers",
@@ -662,9 +709,9 @@ static void compose_published(struct report *r)
                                          columns, sizeof columns / sizeof *columns);
     for (size_t g = 0; g < r->a->groups_count; g++)
         for (size_t i = 0; i < p->count; i++)
-            for (int k = 0; k < METRIC_COUNT && published_speaks_of(&p->rows[i], r->a, (int)g); k++) {
+            for (int k = 0; k < METRIC_COUNT; k++) {
                 const struct estimate *theirs = &p->rows[i].metric[k], *ours = &r->a->groups[g].metric[k];
-                if (!isfinite(theirs->mean) || !ours->count)
+                if (!is_beside(r->a, g, &p->rows[i], k))
                     continue;
                 put_levels(r, t, r->a->groups[g].level);
                 put_text(r->d, t, "%s", p->rows[i].label);
@@ -674,8 +721,6 @@ static void compose_published(struct report *r)
                 put_number(r->d, t, ours->mean - theirs->mean);
                 put_number(r->d, t, in_standard_errors(ours, theirs));
             }
-    if (t && !table_rows(t))
-        document_note(r->d, "No published row speaks of a measured one.");
 }
 
 /* --- provenance --- */

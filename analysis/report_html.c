@@ -15,7 +15,7 @@ static const char style[] =
     "@media screen and (prefers-color-scheme:dark){:root{--ink:#e8e6e3;--soft:#a9adb3;--rule:#3d4249;--page:#16181b;"
     "--panel:#1f2226;--accent:#7cc4f2}}\n"
     "*{box-sizing:border-box}\n"
-    "body{margin:0 auto;padding:1rem;max-width:68rem;background:var(--page);color:var(--ink);"
+    "body{margin:0 auto;padding:1rem;max-width:84rem;background:var(--page);color:var(--ink);"
     "font:1rem/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;overflow-wrap:anywhere}\n"
     "h1{font-size:1.6rem;line-height:1.25;margin:.5rem 0 1rem}\n"
     "h2{font-size:1.25rem;margin:2.5rem 0 .5rem;border-bottom:1px solid var(--rule)}\n"
@@ -26,8 +26,8 @@ static const char style[] =
     "figure{margin:1.5rem 0}\n"
     ".wide{overflow-x:auto;border:1px solid var(--rule);border-radius:.5rem}\n"
     ".wide:focus-visible,a:focus-visible{outline:3px solid var(--accent);outline-offset:2px}\n"
-    "figure svg{display:block;max-width:none;margin:0 auto}\n"
-    "@media (min-width:48rem){figure svg{max-width:100%;height:auto}}\n"
+    "figure svg{display:block;max-width:100%;min-width:min(30rem,100vw);height:auto;margin:0 auto}\n"
+    "p,figcaption{max-width:68rem}\n"
     "figcaption,.caption,.note{color:var(--soft);font-size:.875rem;margin:.4rem 0}\n"
     ".note{border-left:3px solid var(--accent);padding-left:.7rem;color:var(--ink)}\n"
     "table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}\n"
@@ -35,14 +35,14 @@ static const char style[] =
     "th,td{padding:.35rem .7rem;border-top:1px solid var(--rule);text-align:right;white-space:nowrap;font-weight:400}\n"
     "th.t,td.t{text-align:left}\n"
     "td.t,tbody th{white-space:normal;overflow-wrap:break-word;max-width:40ch}\n"
-    "caption span{position:sticky;left:.7rem;display:inline-block;max-width:calc(100vw - 4rem)}\n"
+    "caption span{position:sticky;left:.7rem;display:inline-block;max-width:min(100vw - 4rem,80rem)}\n"
     "thead th{background:var(--panel);font-weight:600;border-top:0}\n"
     "tbody tr:hover{background:var(--panel)}\n"
     "td b{font-weight:700;text-decoration:underline;text-decoration-thickness:2px;text-underline-offset:3px}\n"
     ".skip{position:absolute;left:-99rem}.skip:focus{left:1rem;top:1rem;background:var(--page);padding:.5rem}\n"
     "@media print{body{max-width:none;padding:0;font-size:9pt}nav,.skip{display:none}.wide{overflow:visible;border:0}"
     "table{font-size:7.5pt}th,td{padding:.15rem .35rem}figure,tr{break-inside:avoid}h2,caption{break-after:avoid}"
-    "figure svg{max-width:100%;height:auto}}\n";
+    "figure svg{min-width:0}p,figcaption{max-width:none}}\n";
 
 static void write_cell(FILE *out, const struct report_column *column, const struct report_cell *cell, bool heads)
 {
