@@ -14,10 +14,24 @@ static struct {
 
 static const char *const part_names[DATASET_PARTS] = {"train", "test"};
 
-int features_compute(struct stage_run *run, const struct material *m, enum dataset_part part, float *features,
-                     double from, double to, err *e)
+static int compute_batch(const struct material *m, enum dataset_part part, vit_batch *batch, size_t first, int n,
+                         float *images, float *features, err *e)
 {
-    size_t D = (size_t)m->width, side = (size_t)m->backbone->shape.side, all = m->taken[part], positions[2 * BATCH];
+    size_t positions[2 * BATCH], left = m->taken[part] - first - (size_t)n;
+
+    for (size_t j = 0; j < 2 * BATCH; j++)
+        positions[j] = first + j;
+    material_soon(m, part, positions + n, left < BATCH ? (int)left : BATCH, NULL);
+    if (!material_images(m, part, positions, n, NULL, images, e))
+        vit_forward(batch, m->backbone, images, n, NULL, features);
+    return e->code;
+}
+
+int features_compute(struct stage_run *run, const struct material *m, enum dataset_part part, enum part keep,
+                     float *features, double from, double to, err *e)
+{
+    struct part_rows rows = {.part = keep, .rows = features, .n = m->taken[part], .D = (size_t)m->width};
+    size_t side = (size_t)m->backbone->shape.side;
     float *images = malloc(BATCH * 3 * side * side * sizeof *images);
     vit_batch *batch = NULL;
 
@@ -25,17 +39,18 @@ int features_compute(struct stage_run *run, const struct material *m, enum datas
         err_set(e, ERR_NOMEM, "no memory for %d images", BATCH);
     else if (!vit_batch_create(&batch, &m->backbone->shape, VIT_INFER, BATCH, 0, 0, m->threads, e))
         vit_batch_watch(batch, stage_alive, run);
-    for (size_t i = 0; i < all && !e->code; i += BATCH) {
-        int n = all - i < BATCH ? (int)(all - i) : BATCH;
-        size_t left = all - i - (size_t)n;
+    if (!e->code)
+        part_rows_load(run, &rows);
+    while (rows.done < rows.n && !e->code) {
+        size_t left = rows.n - rows.done;
+        int n = left < BATCH ? (int)left : BATCH;
 
-        for (size_t j = 0; j < 2 * BATCH; j++)
-            positions[j] = i + j;
-        material_soon(m, part, positions + n, left < BATCH ? (int)left : BATCH, NULL);
-        if (!stage_progress(run, "features", from + (to - from) * (double)i / (double)all, e) &&
-            !material_images(m, part, positions, n, NULL, images, e))
-            vit_forward(batch, m->backbone, images, n, NULL, features + i * D);
+        if (!part_rows_go_on(run, &rows, "features", from, to, e) &&
+            !compute_batch(m, part, batch, rows.done, n, images, features + rows.done * rows.D, e))
+            rows.done += (size_t)n;
     }
+    if (!e->code)
+        part_rows_finish(run, &rows, e);
     vit_batch_free(batch);
     free(images);
     return e->code;

@@ -136,22 +136,25 @@ int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, 
     return 0;
 }
 
-int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t n,
-                            int batch, const float *prompt, const float *scalars, float *features, double from,
-                            double to, err *e)
+int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t end,
+                            int batch, struct part_rows *rows, err *e)
 {
-    for (size_t i = 0; i < n; i += (size_t)batch) {
-        int count = n - i < (size_t)batch ? (int)(n - i) : batch;
-        size_t after = i + (size_t)count;
+    const float *prompt = parameters_value(&t->parameters, "prompt"),
+                *scalars = parameters_value(&t->parameters, "scalars");
 
-        material_soon(&t->material, part, positions + after, n - after < (size_t)batch ? (int)(n - after) : batch,
+    while (rows->done < end) {
+        size_t now = rows->done, left = end - now, after;
+        int n = left < (size_t)batch ? (int)left : batch;
+
+        after = now + (size_t)n;
+        material_soon(&t->material, part, positions + after, end - after < (size_t)batch ? (int)(end - after) : batch,
                       NULL);
-        if (stage_progress(t->run, "features", from + (to - from) * (double)i / (double)n, e) ||
-            material_images(&t->material, part, positions + i, count, NULL, t->images, e))
+        if (part_rows_go_on(t->run, rows, "features", 0.9, 1, e) ||
+            material_images(&t->material, part, positions + now, n, NULL, t->images, e))
             return e->code;
-        prompting_set_one(&t->prompting, count, prompt, scalars);
-        vit_forward(t->batch, t->material.backbone, t->images, count, &t->prompting.prefix,
-                    features + i * (size_t)t->material.width);
+        prompting_set_one(&t->prompting, n, prompt, scalars);
+        vit_forward(t->batch, t->material.backbone, t->images, n, &t->prompting.prefix, rows->rows + now * rows->D);
+        rows->done += (size_t)n;
     }
     return 0;
 }

@@ -128,7 +128,7 @@ static void what_is_missing(void **state)
     run_until(&t, STAGE_WTP, 0);
     assert_int_equal(rename("stripes.h5", "away.h5"), 0);
     material_forget();
-    expect(&t, STAGE_WTP, 0, ERR_MISSING, "wtp, task 0: data set 'stripes' is not here; looked for ...");
+    expect(&t, STAGE_WTP, 0, ERR_MISSING, "wtp, task 0: data set 'stripes' is not here: ...");
     assert_int_equal(rename("away.h5", "stripes.h5"), 0);
     assert_int_equal(rename("tiny.h5", "away.h5"), 0);
     material_forget();
