@@ -82,6 +82,14 @@ static const char *shape_wrong(const struct backbone_shape *s)
     return NULL;
 }
 
+bool backbone_layout(const struct backbone_shape *shape, int k, struct backbone_tensor *out)
+{
+    if (shape_wrong(shape) || k < 0 || k >= OUTER + INNER * shape->depth)
+        return false;
+    describe(shape, k, out);
+    return true;
+}
+
 int backbone_create(struct backbone_weights *out, const struct backbone_shape *shape, err *e)
 {
     const char *wrong = shape_wrong(shape);
@@ -129,11 +137,13 @@ const struct backbone_tensor *backbone_tensor(const struct backbone_weights *w, 
 
 /* ---------------------------------------------------------------- places */
 
+static const char store_below_home[] = ".local/share/sluice/backbones";
+
 void backbone_places(struct places *out)
 {
     out->count = 0;
     places_add(out, getenv("SLUICE_BACKBONES"));
-    places_add_home(out, ".local/share/sluice/backbones");
+    places_add_home(out, store_below_home);
 #ifdef SLUICE_SHARE_DIRS
     places_add(out, SLUICE_SHARE_DIRS);
 #endif
@@ -153,9 +163,14 @@ int backbone_locate(const char *name, char path[PATH_SIZE], err *e)
             return 0;
     return err_set(
         e, ERR_MISSING,
-        "backbone '%s' is not here; looked for %s.h5 in %s; `sluice pretrain RECIPE.yaml --as %s` makes one, "
-        "SLUICE_BACKBONES may name more places",
-        name, name, places_text(&places, text), name);
+        "backbone '%s' is not here; looked for %s.h5 in %s; `sluice backbone import FILE --as %s` takes a published "
+        "checkpoint in, `sluice pretrain RECIPE.yaml --as %s` makes a small one, SLUICE_BACKBONES may name more places",
+        name, name, places_text(&places, text), name, name);
+}
+
+int backbone_place(const char *name, char path[PATH_SIZE], err *e)
+{
+    return place_to_keep("SLUICE_BACKBONES", store_below_home, name, path, e);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -370,20 +385,26 @@ static int read_digest(h5 *file, struct digest *out, err *e)
     return 0;
 }
 
-int backbone_describe(const char *name, struct backbone_shape *shape, struct digest *digest, err *e)
+int backbone_about(const char *path, struct backbone_shape *shape, struct digest *digest, char **provenance, err *e)
 {
     struct complaint complaint = {0};
-    char path[PATH_SIZE];
-    int status;
     h5 *file;
 
-    if (backbone_locate(name, path, e) || h5_open(path, &file, e))
+    if (h5_open(path, &file, e))
         return e->code;
-    status = infer_shape(file, path, shape, &complaint, e);
-    if (!status)
-        status = read_digest(file, digest, e);
+    if (!infer_shape(file, path, shape, &complaint, e) && !read_digest(file, digest, e) && provenance)
+        h5_read_text(file, "provenance", provenance, e);
     h5_close(file);
-    return status;
+    return e->code;
+}
+
+int backbone_describe(const char *name, struct backbone_shape *shape, struct digest *digest, err *e)
+{
+    char path[PATH_SIZE];
+
+    if (backbone_locate(name, path, e))
+        return e->code;
+    return backbone_about(path, shape, digest, NULL, e);
 }
 
 int backbone_digest(const char *name, struct digest *out, err *e)
@@ -407,7 +428,7 @@ int backbone_write(const char *path, const struct backbone_weights *w, bool half
     for (int k = 0; k < w->count && !status; k++) {
         const struct backbone_tensor *t = &w->tensors[k];
 
-        status = h5_write(file, t->name, half ? H5_F16 : H5_F32, t->rank, t->shape, t->data, true, e);
+        status = h5_write(file, t->name, half ? H5_F16 : H5_F32, t->rank, t->shape, t->data, half, e);
     }
     if (!status)
         return h5_commit(file, NULL, e);

@@ -41,6 +41,8 @@ struct backbone_weights {
 /* Zero-filled weights of a shape, with no name; owned by the caller.  ERR_SHAPE if sizes are out of range, patch does
  * not divide side or heads does not divide width; ERR_NOMEM. */
 int backbone_create(struct backbone_weights *out, const struct backbone_shape *shape, err *e);
+/* Name, rank, shape and count of the k-th tensor of such a network; false past the end, and if there is no such network. */
+bool backbone_layout(const struct backbone_shape *shape, int k, struct backbone_tensor *out);
 /* The tensor of that name; NULL if there is none. */
 const struct backbone_tensor *backbone_tensor(const struct backbone_weights *w, const char *name);
 
@@ -49,6 +51,9 @@ const struct backbone_tensor *backbone_tensor(const struct backbone_weights *w, 
 void backbone_places(struct places *out);
 /* The file of a backbone.  ERR_MISSING with the places searched; ERR_CONFIG if that is no name. */
 int backbone_locate(const char *name, char path[PATH_SIZE], err *e);
+
+/* Where a new backbone of that name is kept, in a folder that is made if it is missing; see place_to_keep(). */
+int backbone_place(const char *name, char path[PATH_SIZE], err *e);
 
 /* By name, or a file.  The content is compared with its recorded digest.  ERR_DAMAGED lists every tensor that is
  * missing, unknown or misshapen (so far as the text has room) and names a number that is not finite. */
@@ -60,9 +65,11 @@ void backbone_close(struct backbone_weights *w); /* harmless twice, and after a 
  * tensors, with side, patch and heads. */
 int backbone_describe(const char *name, struct backbone_shape *shape, struct digest *digest, err *e);
 int backbone_digest(const char *name, struct digest *out, err *e);
+/* The same of a file; with provenance (may be NULL) also where it came from, malloc'd. */
+int backbone_about(const char *path, struct backbone_shape *shape, struct digest *digest, char **provenance, err *e);
 
-/* The name is written as it stands in w->name, the provenance as in w->provenance (NULL: ""); half: rounded to 16 bits.
- */
+/* The name is written as it stands in w->name, the provenance as in w->provenance (NULL: ""); half: rounded to 16 bits and
+ * deflated.  Weights of 32 bits stay as they are: they hardly shrink, and every trial reads them. */
 int backbone_write(const char *path, const struct backbone_weights *w, bool half, err *e);
 
 #endif

@@ -44,6 +44,15 @@ static void find_heads(struct tensor_file *f)
     }
 }
 
+/* A file of the store says what it should hold. */
+static int verify(h5 *file, err *e)
+{
+    struct digest recorded;
+    err none = {0};
+
+    return h5_digest(file, &recorded, &none) ? 0 : h5_verify(file, e);
+}
+
 static int hdf5_open(struct tensor_file *f, err *e)
 {
     struct hdf5 *h = calloc(1, sizeof *h);
@@ -52,7 +61,7 @@ static int hdf5_open(struct tensor_file *f, err *e)
         return err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
     if (f->source.fd < 0)
         return fault_set(e, FAULT_UNSUPPORTED, "%s: HDF5 is read from files alone", f->source.name);
-    if (h5_open(f->source.name, &h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
+    if (h5_open(f->source.name, &h->file, e) || verify(h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
         return e->code;
     for (size_t i = 0; i < h->count; i++)
         if (add_array(f, h->paths[i], e))

@@ -1,0 +1,902 @@
+"""Backbone files by the real libraries, and broken ones with the kind of fault that each must give.
+
+    backbone_files.py FOLDER
+
+writes  good/<file>          a Vision Transformer as a profile has it, by torch, NumPy, h5py; safetensors by hand
+        good.txt             lines: file, profile, profile recognised without being told, side, patch, heads, digest
+        reference.h5         images, and the features that PyTorch computes from each profile's weights
+        bad/<n>--<KIND>      files that must be refused with that kind (io/containers/fault.h)
+        pickles/<n>--<KIND>  bare pickles that must be; <n>--OK must be read
+Status 77: a library is missing.
+"""
+import collections
+import hashlib
+import json
+import pathlib
+import pickle
+import struct
+import sys
+import zipfile
+import zlib
+
+try:
+    import argparse
+    import h5py
+    import numpy as np
+    import torch
+except ImportError as error:
+    print(error)
+    sys.exit(77)
+
+# ---------------------------------------------------------------- the network, written with PyTorch's own modules
+
+
+class Attention(torch.nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = torch.nn.Linear(width, 3 * width)
+        self.proj = torch.nn.Linear(width, width)
+
+    def forward(self, x):
+        n, t, d = x.shape
+        q, k, v = (part.view(n, t, self.heads, d // self.heads).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        weights = (q @ k.transpose(-1, -2) / (d // self.heads) ** 0.5).softmax(-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(n, t, d))
+
+
+class Mlp(torch.nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.fc1 = torch.nn.Linear(width, hidden)
+        self.fc2 = torch.nn.Linear(hidden, width)
+
+    def forward(self, x):
+        return self.fc2(torch.nn.functional.gelu(self.fc1(x)))
+
+
+class Block(torch.nn.Module):
+    def __init__(self, width, heads, hidden):
+        super().__init__()
+        self.norm1 = torch.nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads)
+        self.norm2 = torch.nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width, hidden)
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Patches(torch.nn.Module):
+    def __init__(self, width, patch):
+        super().__init__()
+        self.proj = torch.nn.Conv2d(3, width, patch, patch)
+
+
+class Vit(torch.nn.Module):
+    def __init__(self, side=16, patch=4, width=32, heads=4, depth=3, hidden=64):
+        super().__init__()
+        self.side, self.patch, self.heads = side, patch, heads
+        self.cls_token = torch.nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = torch.nn.Parameter(torch.zeros(1, 1 + (side // patch) ** 2, width))
+        self.patch_embed = Patches(width, patch)
+        self.blocks = torch.nn.ModuleList(Block(width, heads, hidden) for _ in range(depth))
+        self.norm = torch.nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, images):
+        x = self.patch_embed.proj(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)[:, 0], x[:, 0]
+
+
+def sine_positions(side, width):
+    """MoCo v3's: by the formula, the class token zero."""
+    omega = 10000.0 ** (-np.arange(width // 4) / (width // 4))
+    rows = [np.zeros(width)]
+    for r in range(side):
+        for c in range(side):
+            rows.append(np.concatenate([np.sin(r * omega), np.cos(r * omega), np.sin(c * omega), np.cos(c * omega)]))
+    return torch.tensor(np.array(rows)[None], dtype=torch.float32)
+
+
+def network(seed, sines=False):
+    torch.manual_seed(seed)
+    vit = Vit()
+    for p in vit.parameters():
+        torch.nn.init.normal_(p, std=0.25)
+    if sines:
+        vit.pos_embed.data = sine_positions(4, 32)
+    return vit
+
+
+def arrays(vit):
+    return collections.OrderedDict((name, p.detach()) for name, p in vit.named_parameters())
+
+
+def ordered(weights):
+    norms = [n for n in weights if n.startswith("norm.")]
+    return [n for n in weights if n not in norms] + norms
+
+
+def digest(weights):
+    """What import_digest() says of itself."""
+    h = hashlib.blake2b(digest_size=16)
+    for name in ordered(weights):
+        h.update(name.encode() + b"\0" + weights[name].float().numpy().astype("<f4").tobytes())
+    return h.hexdigest()
+
+
+# ---------------------------------------------------------------- containers
+
+SAFE = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64"}
+
+
+def raw(t):
+    t = t.contiguous()
+    return t.view(torch.int16).numpy().tobytes() if t.dtype == torch.bfloat16 else t.numpy().tobytes()
+
+
+def safetensors(tensors, metadata=None, pad=True):
+    header, body = collections.OrderedDict(), b""
+    if metadata:
+        header["__metadata__"] = metadata
+    for name, t in tensors.items():
+        bytes_ = raw(t)
+        header[name] = {"dtype": SAFE[t.dtype], "shape": list(t.shape), "data_offsets": [len(body), len(body) + len(bytes_)]}
+        body += bytes_
+    return safe_file(json.dumps(header, separators=(",", ":")), body, pad)
+
+
+def safe_file(header, body=b"", pad=True):
+    h = header if isinstance(header, bytes) else header.encode()
+    if pad:
+        h += b" " * (-len(h) % 8)
+    return struct.pack("<Q", len(h)) + h + body
+
+
+def jax(weights, heads, prefix=""):
+    """timm's names and layouts to those of Google's JAX code."""
+    w = {n: t.float().numpy() for n, t in weights.items()}
+    width = w["norm.weight"].shape[0]
+    out = {"cls": w["cls_token"], "Transformer/posembed_input/pos_embedding": w["pos_embed"],
+           "embedding/kernel": w["patch_embed.proj.weight"].transpose(2, 3, 1, 0), "embedding/bias": w["patch_embed.proj.bias"],
+           "Transformer/encoder_norm/scale": w["norm.weight"], "Transformer/encoder_norm/bias": w["norm.bias"]}
+    for i in range(sum(n.endswith("norm1.weight") for n in w)):
+        b, j = f"blocks.{i}.", f"Transformer/encoderblock_{i}/"
+        for ours, theirs in (("norm1", "LayerNorm_0"), ("norm2", "LayerNorm_2")):
+            out[f"{j}{theirs}/scale"], out[f"{j}{theirs}/bias"] = w[f"{b}{ours}.weight"], w[f"{b}{ours}.bias"]
+        for s, part in enumerate(("query", "key", "value")):
+            rows = slice(s * width, (s + 1) * width)
+            a = f"{j}MultiHeadDotProductAttention_1/{part}"
+            out[a + "/kernel"] = w[b + "attn.qkv.weight"][rows].T.reshape(width, heads, -1)
+            out[a + "/bias"] = w[b + "attn.qkv.bias"][rows].reshape(heads, -1)
+        a = f"{j}MultiHeadDotProductAttention_1/out"
+        out[a + "/kernel"], out[a + "/bias"] = w[b + "attn.proj.weight"].T.reshape(heads, -1, width), w[b + "attn.proj.bias"]
+        for ours, theirs in (("fc1", "Dense_0"), ("fc2", "Dense_1")):
+            out[f"{j}MlpBlock_3/{theirs}/kernel"] = w[f"{b}mlp.{ours}.weight"].T
+            out[f"{j}MlpBlock_3/{theirs}/bias"] = w[f"{b}mlp.{ours}.bias"]
+    return {prefix + n: a for n, a in out.items()}
+
+
+def hdf5(path, weights, heads):
+    with h5py.File(path, "w") as f:
+        f.attrs["format"], f.attrs["num_heads"] = np.bytes_("vit-backbone"), heads
+        for name, t in weights.items():
+            f["tensors/" + name] = t.float().numpy()
+
+
+# ---------------------------------------------------------------- profiles
+
+def prefixed(weights, prefix):
+    return collections.OrderedDict((prefix + n, t) for n, t in weights.items())
+
+
+def head(prefix="head."):
+    shared = torch.randn(6, 5)
+    return {prefix + "mlp.0.weight": torch.randn(4, 4), prefix + "last_layer.weight_g": torch.ones(6, 1),
+            prefix + "last_layer.weight_v": shared, prefix + "last_layer2.weight_v": shared}
+
+
+def optimizer(weights):
+    return {"state": {i: {"step": 3, "exp_avg": t.clone()} for i, t in enumerate(weights.values())},
+            "param_groups": [{"lr": np.float64(0.1), "weight_decay": np.float64(0.04), "params": [0, 1]}]}
+
+
+def sup21k(w, heads):
+    return {"": w}
+
+
+def ibot21k(w, heads):
+    other = collections.OrderedDict((n, torch.randn_like(t)) for n, t in w.items())
+    student = {**prefixed(other, "module.backbone."), "module.backbone.masked_embed": torch.randn(1, 32), **head("module.head.")}
+    return {"student": student, "teacher": {**prefixed(w, "backbone."), **head()}, "optimizer": optimizer(w), "epoch": 7,
+            "args": argparse.Namespace(lr=0.1, name="x", flag=True, none=None, big=2 ** 70, path=pathlib.PurePosixPath("a")),
+            "fp16_scaler": {"scale": 65536.0}, "ibot_loss": collections.OrderedDict(center=torch.zeros(1, 6))}
+
+
+def ibot1k(w, heads):
+    return {"state_dict": w}
+
+
+def dino1k(w, heads):
+    return w
+
+
+def moco1k(w, heads):
+    other = collections.OrderedDict((n, torch.randn_like(t)) for n, t in w.items())
+    return {"epoch": 300, "arch": "vit_base", "state_dict": {
+        **prefixed(w, "module.base_encoder."), **head("module.base_encoder.head."),
+        **prefixed(other, "module.momentum_encoder."), "module.predictor.0.weight": torch.randn(3, 3)}}
+
+
+PROFILES = {"sup21k": sup21k, "ibot21k": ibot21k, "ibot1k": ibot1k, "dino1k": dino1k, "moco1k": moco1k}
+FLAT = {"ibot21k": "backbone.", "moco1k": "module.base_encoder."}  # prefixes where there is no dict to name
+
+
+def good_files(folder, table, reference):
+    torch.manual_seed(5)
+    images = torch.rand(8, 3, 16, 16)
+    reference["images"] = images.numpy()
+    for seed, (profile, build) in enumerate(PROFILES.items()):
+        vit = network(seed, sines=profile == "moco1k")
+        w = arrays(vit)
+        with torch.no_grad():
+            normed, plain = vit(images)
+        reference[f"{profile}/final"], reference[f"{profile}/fc_norm"] = normed.numpy(), plain.numpy()
+
+        def note(name, recognised, told=profile, weights=w):
+            table.append(f"{name} {told} {recognised} 16 4 4 {digest(weights)}")
+
+        def path(name):
+            return folder / f"{profile}{name}"
+
+        whole = w if profile == "sup21k" else build(w, 4)
+        seen = {"sup21k": "dino1k"}.get(profile, profile)  # bare names without a head look like DINO's file
+        for ending, options in (("", {}), ("-proto4", {"pickle_protocol": 4}),
+                                ("-legacy", {"_use_new_zipfile_serialization": False})):
+            torch.save(whole, path(ending + ".pth"), **options)
+            note(f"{profile}{ending}.pth", seen)
+        flat = prefixed(w, FLAT.get(profile, ""))
+        path(".safetensors").write_bytes(safetensors({**flat, "empty.num_batches_tracked": torch.zeros(0, 2)}
+                                                     if profile == "dino1k" else flat, {"format": "pt"}))
+        note(f"{profile}.safetensors", "moco1k" if profile == "moco1k" else "timm")
+        hdf5(path(".h5"), w, 4)
+        note(f"{profile}.h5", "moco1k" if profile == "moco1k" else "timm")
+        j = jax(w, 4)
+        extra = {"pre_logits/kernel": np.zeros((32, 32), "f4"), "pre_logits/bias": np.zeros(32, "f4"),
+                 "head/kernel": np.zeros((32, 10), "f4"), "head/bias": np.zeros(10, "f4")}
+        np.savez(path(".npz"), **j, **extra)
+        note(f"{profile}.npz", "sup21k")
+    variants(folder, table, arrays(network(0)))
+
+
+def variants(folder, table, w):
+    """One set of weights in all the forms that a container allows."""
+    def note(name, recognised="timm", profile="timm", weights=w):
+        table.append(f"{name} {profile} {recognised} 16 4 4 {digest(weights)}")
+
+    j = jax(w, 4, "opt/target/")
+    np.savez_compressed(folder / "v-deflated.npz", **j)
+    note("v-deflated.npz")
+    np.savez(folder / "v-fortran.npz", **{n: np.asfortranarray(a) for n, a in jax(w, 4).items()})
+    note("v-fortran.npz")
+    np.savez(folder / "v-big.npz", **{n: a.astype(">f4") for n, a in jax(w, 4).items()})
+    note("v-big.npz")
+    with zipfile.ZipFile(folder / "v-headers.npz", "w") as z:
+        for i, (n, a) in enumerate(j.items()):
+            with z.open(n + ".npy", "w") as out:
+                np.lib.format.write_array(out, a, version=((1, 0), (2, 0), (3, 0))[i % 3])
+    note("v-headers.npz")
+    halves = collections.OrderedDict((n, t.half()) for n, t in w.items())
+    np.savez(folder / "v-half.npz", **{n: a.astype("f2") for n, a in jax(w, 4).items()})
+    note("v-half.npz", weights=halves)
+    torch.save(halves, folder / "v-half.pth")
+    note("v-half.pth", "dino1k", weights=halves)
+    brain = collections.OrderedDict((n, t.bfloat16()) for n, t in w.items())
+    torch.save(brain, folder / "v-bf16.pth")
+    note("v-bf16.pth", "dino1k", weights=brain)
+    (folder / "v-bf16.safetensors").write_bytes(safetensors(brain, pad=False))
+    note("v-bf16.safetensors", weights=brain)
+    wide = collections.OrderedDict((n, t.double() * (1 + 2 ** -40)) for n, t in w.items())
+    torch.save(wide, folder / "v-double.pth", _use_new_zipfile_serialization=False)
+    note("v-double.pth", "dino1k", weights=wide)
+    # views into one flat buffer, a transpose, parameters, a module's OrderedDict with its _metadata
+    flat = torch.cat([t.reshape(-1) for t in w.values()])
+    views, at = collections.OrderedDict(), 0
+    for n, t in w.items():
+        views[n] = flat[at:at + t.numel()].view(t.shape)
+        at += t.numel()
+    key = "blocks.1.mlp.fc1.weight"
+    views[key] = torch.nn.Parameter(views[key].t().contiguous().t())
+    torch.save({"model": views, "x": {"y": views[key]}}, folder / "v-views.pth")
+    note("v-views.pth")
+    torch.save(views, folder / "v-views-legacy.pth", _use_new_zipfile_serialization=False)
+    note("v-views-legacy.pth", "dino1k")
+    torch.save({"state_dict": network(0).state_dict(), "optimizer": optimizer(w)}, folder / "v-module.pth")
+    note("v-module.pth", "ibot1k")
+    old = collections.OrderedDict(w)
+    old["patch_embed.proj.weight"] = w["patch_embed.proj.weight"].reshape(32, 48)
+    torch.save(old, folder / "v-oldpatch.pth")
+    note("v-oldpatch.pth", "dino1k")
+    (folder / "v-escapes.safetensors").write_bytes(
+        safetensors({**w, "head.\u00e9\n\"\\": torch.zeros(2), "head.scalar": torch.tensor(1.0),
+                     "head.empty": torch.zeros(0, 3)}, {"a\"b": "c\\d"}))
+    note("v-escapes.safetensors")
+    entries = [(i.filename, zipfile.ZipFile(folder / "v-half.pth").read(i)) for i in zipfile.ZipFile(folder / "v-half.pth").infolist()]
+    swapped = {n: d for n, d in entries}
+    with zipfile.ZipFile(folder / "v-bigendian.pth", "w", zipfile.ZIP_DEFLATED) as z:
+        for n, d in swapped.items():
+            z.writestr(n, np.frombuffer(d, "<u2").byteswap().tobytes() if "/data/" in n else d)
+        z.writestr(entries[0][0].split("/")[0] + "/byteorder", "big")
+    note("v-bigendian.pth", "dino1k", weights=halves)
+
+
+# ---------------------------------------------------------------- a tiny network for files that must be refused
+
+D, HEADS, DEPTH, PATCH, GRID, HIDDEN = 8, 2, 2, 4, 2, 16
+
+
+def values(name, shape):
+    s, n = zlib.crc32(name.encode()), int(np.prod(shape))
+    i = np.arange(1, n + 1, dtype=np.uint64)
+    return torch.tensor((((s + 2654435761 * i) & 0xFFFFFFFF) >> 8).astype("f8") / 2 ** 24 - 0.5, dtype=torch.float32).view(shape)
+
+
+def tiny():
+    s = collections.OrderedDict(cls_token=(1, 1, D), pos_embed=(1, GRID * GRID + 1, D))
+    s["patch_embed.proj.weight"], s["patch_embed.proj.bias"] = (D, 3, PATCH, PATCH), (D,)
+    for i in range(DEPTH):
+        for n, shape in (("norm1.weight", (D,)), ("norm1.bias", (D,)), ("attn.qkv.weight", (3 * D, D)), ("attn.qkv.bias", (3 * D,)),
+                         ("attn.proj.weight", (D, D)), ("attn.proj.bias", (D,)), ("norm2.weight", (D,)), ("norm2.bias", (D,)),
+                         ("mlp.fc1.weight", (HIDDEN, D)), ("mlp.fc1.bias", (HIDDEN,)), ("mlp.fc2.weight", (D, HIDDEN)),
+                         ("mlp.fc2.bias", (D,))):
+            s[f"blocks.{i}.{n}"] = shape
+    s["norm.weight"], s["norm.bias"] = (D,), (D,)
+    return collections.OrderedDict((n, values(n, shape)) for n, shape in s.items())
+
+
+class Entry:
+    """One entry of a zip archive, every field of which can be a lie."""
+
+    def __init__(self, name, data=b"", method=0, **lies):
+        body = data
+        if method == 8:
+            c = zlib.compressobj(9, zlib.DEFLATED, -15)
+            body = c.compress(data) + c.flush()
+        self.name, self.body, self.method = name, body, method
+        self.f = dict(crc=zlib.crc32(data), csize=len(body), usize=len(data), flags=0, local_name=name, extra=b"", local_extra=b"",
+                      at=None, method=method)
+        self.f.update(lies)
+
+
+def zip_file(listed, comment=b"", **lies):
+    out, central = b"", b""
+    for e in listed:
+        f, name = e.f, e.name.encode("latin1")
+        at = len(out) if f["at"] is None else f["at"]
+        local = f["local_name"].encode("latin1")
+        out += struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, f["flags"], f["method"], 0, 0, f["crc"], f["csize"] & 0xFFFFFFFF,
+                           f["usize"] & 0xFFFFFFFF, len(local), len(f["local_extra"])) + local + f["local_extra"] + e.body
+        central += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, f["flags"], f["method"], 0, 0, f["crc"],
+                               f["csize"] & 0xFFFFFFFF, f["usize"] & 0xFFFFFFFF, len(name), len(f["extra"]), 0, 0, 0, 0,
+                               at & 0xFFFFFFFF) + name + f["extra"]
+    end = dict(entries=len(listed), size=len(central), at=len(out), said=len(comment))
+    end.update(lies)
+    return out + central + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, end["entries"], end["entries"], end["size"], end["at"],
+                                              end["said"]) + comment
+
+
+# ---------------------------------------------------------------- pickles, opcode by opcode
+
+def short(text):
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def number(i):
+    if 0 <= i < 256:
+        return b"K" + bytes((i,))
+    if -2 ** 31 <= i < 2 ** 31:
+        return b"J" + struct.pack("<i", i)
+    b = i.to_bytes(i.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes((len(b),)) + b
+
+
+def name(module, what):
+    return b"c" + f"{module}\n{what}\n".encode()
+
+
+def tuple_of(*items):
+    return b"(" + b"".join(items) + b"t"
+
+
+def storage(key="0", kind="FloatStorage", count=6):
+    return tuple_of(short("storage"), name("torch", kind), short(key), short("cpu"), number(count)) + b"Q"
+
+
+def tensor(size, stride=None, offset=0, store=None):
+    if stride is None:
+        stride = [int(np.prod(size[i + 1:])) for i in range(len(size))]
+    return name("torch._utils", "_rebuild_tensor_v2") + tuple_of(
+        store or storage(), number(offset), tuple_of(*map(number, size)), tuple_of(*map(number, stride)), b"\x89",
+        name("collections", "OrderedDict") + b")R") + b"R"
+
+
+def dict_of(**items):
+    return b"}(" + b"".join(short(k) + v for k, v in items.items()) + b"u"
+
+
+def whole(body):
+    return b"\x80\x02" + body + b"."
+
+
+def with_storages(body, *storages):
+    return zip_file([Entry("a/data.pkl", whole(body))] + [Entry(f"a/data/{i}", s) for i, s in enumerate(storages)] +
+                    [Entry("a/version", b"3\n")])
+
+
+def pickles():
+    p = b"\x80\x02"
+    yield "empty", b"", "E_TRUNC"
+    yield "no-stop", p + b"N", "E_TRUNC"
+    yield "no-proto", b"N.", "E_MAGIC"
+    yield "proto5", b"\x80\x05N.", "E_VERSION"
+    yield "proto1", b"\x80\x01N.", "E_VERSION"
+    yield "proto-twice", p + p + b"N.", "E_SYNTAX"
+    for op in (b"0", b"1", b"a", b"e", b"s", b"u", b"\x90", b"t", b"\x85", b"\x86", b"\x87", b"q\0", b"r\0\0\0\0", b"\x94", b"\x93",
+               b"Q", b"R", b"\x81", b"\x92", b"b", b"\x91", b"."):
+        yield f"underflow-{op[0]:02x}", p + op + b".", "E_SYNTAX"
+    yield "get-missing", p + b"h\x07.", "E_RANGE"
+    yield "long-get-missing", p + b"j\x07\0\0\0.", "E_RANGE"
+    yield "put-huge", p + b"Nr\xff\xff\xff\xff.", "E_LIMIT"
+    yield "unicode-huge", p + b"X\xff\xff\xff\xffabc.", "E_TRUNC"
+    yield "unicode8-huge", p + b"\x8d" + b"\xff" * 8 + b"abc.", "E_TRUNC"
+    yield "unicode-limit", p + b"X" + struct.pack("<I", (16 << 20) + 1) + b"a" * ((16 << 20) + 1) + b".", "E_LIMIT"
+    yield "binstring-negative", p + b"T\xff\xff\xff\xffabc.", "E_RANGE"
+    yield "long4-negative", p + b"\x8b\xff\xff\xff\xffabc.", "E_RANGE"
+    yield "mark-open", p + b"(N.", "E_SYNTAX"
+    yield "setitems-odd", p + b"}(NNNu.", "E_SYNTAX"
+    yield "append-dict", p + b"}Na.", "E_SYNTAX"
+    yield "setitem-list", p + b"]NNs.", "E_SYNTAX"
+    yield "marks", p + b"(" * 1000001 + b".", "E_LIMIT"
+    yield "stack", p + b"N" * 1000001 + b".", "E_LIMIT"
+    yield "list-in-itself", p + b"]q\0h\0a.", "OK"
+    yield "dict-in-itself", p + b"}q\0Nh\0s.", "OK"
+    yield "tuples", p + b"N" + b"\x85" * 1000000 + b".", "OK"
+    yield "laughs", p + b"]q\0" + b"".join(b"](h" + bytes((i,)) + b"h" + bytes((i,)) + b"eq" + bytes((i + 1,)) + b"0h" + bytes((i + 1,))
+                                         for i in range(200)) + b"0" * 200 + b".", "OK"
+    yield "global-no-line", p + b"cos\nsystem", "E_TRUNC"
+    yield "global-long", p + b"c" + b"a" * 600 + b"\nb\n.", "E_LIMIT"
+    yield "global-return", p + b"ca\r\nb\n.", "E_SYNTAX"
+    yield "os-system", whole(name("os", "system") + short("touch sluice-was-here") + b"\x85R"), "OK"
+    yield "eval", pickle.dumps(Evil(), 2), "OK"
+    yield "stack-global", b"\x80\x04" + b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.", "OK"
+    yield "stack-global-int", b"\x80\x04K\1K\2\x93.", "E_SYNTAX"
+    yield "call-int", p + b"K\1)R.", "E_SYNTAX"
+    yield "build-int", p + b"K\1Nb.", "E_SYNTAX"
+    yield "persid-int", p + b"K\1Q.", "E_UNSUPPORTED"
+    yield "persid-3", whole(tuple_of(short("storage"), name("torch", "FloatStorage"), short("0")) + b"Q"), "E_UNSUPPORTED"
+    yield "persid-module", whole(tuple_of(short("module"), name("torch", "FloatStorage"), short("0"), short("cpu"), number(6)) + b"Q"), "E_UNSUPPORTED"
+    yield "persid-negative", whole(storage(count=-1)), "E_RANGE"
+    yield "persid-key", whole(storage(key="../x")), "E_SYNTAX"
+    yield "persid-key-long", whole(storage(key="1" * 65)), "E_SYNTAX"
+    yield "persid-type", whole(tuple_of(short("storage"), name("os", "system"), short("0"), short("cpu"), number(6)) + b"Q"), "E_SYNTAX"
+    yield "persid-two-types", whole(storage() + storage(kind="HalfStorage") + b"\x86"), "E_DTYPE"
+    yield "not-utf8", p + b"X\x02\0\0\0\xc3\x28.", "E_SYNTAX"
+    yield "overlong", p + b"X\x02\0\0\0\xc0\x80.", "E_SYNTAX"
+    yield "surrogate", p + b"X\x03\0\0\0\xed\xa0\x80.", "OK"
+    yield "frame", b"\x80\x04\x95" + struct.pack("<Q", 100) + b"N.", "E_TRUNC"
+    yield "bigint", whole(number(2 ** 70)), "OK"
+    known = set(b"\x80.(01N\x88\x89JKM\x8a\x8bGX\x8c\x8dUTCB\x8e)\x85\x86\x87t]ae}su\x8f\x90\x91hjqr\x94c\x93QR\x81\x92b\x95")
+    for op in range(256):
+        if op not in known:
+            yield f"opcode-{op:02x}", p + b"NN" + bytes((op,)) + b"\0" * 16 + b".", "E_UNSUPPORTED"
+
+
+class Evil:
+    def __reduce__(self):
+        return eval, ("open('sluice-was-here', 'w')",)
+
+
+# ---------------------------------------------------------------- files that must be refused
+
+def bad_zips():
+    w = tiny()
+    members = [Entry("a/data.pkl", whole(dict_of(w=tensor([2, 3])))), Entry("a/data/0", raw(torch.arange(6.0))), Entry("a/version", b"3\n")]
+    pkl = members[0]
+
+    def swapped(index, **changes):
+        new = list(members)
+        old = members[index]
+        new[index] = Entry(changes.pop("name", old.name), changes.pop("data", old.body), **changes)
+        return zip_file(new)
+
+    yield "zip-comment", zip_file(members, comment=b"abc")[:-1], "E_TRUNC"
+    yield "zip-behind", zip_file(members) + b"x", "E_RANGE"
+    yield "zip-comment-short", zip_file(members)[:-2] + b"\x05\x00", "E_TRUNC"
+    yield "zip-65535", zip_file(members, entries=65535), "E_RANGE"
+    yield "zip-directory-beyond", zip_file(members, at=1 << 30), "E_RANGE"
+    yield "zip-directory-larger", zip_file(members, size=1 << 20), "E_RANGE"
+    yield "zip-too-many", zip_file(members, entries=4), "E_RANGE"
+    yield "zip-too-few", zip_file(members, entries=2), "E_RANGE"
+    yield "zip-two", zip_file(members + [Entry("a/version", b"3\n")]), "E_DUP"
+    yield "zip-overlap", swapped(2, at=0, name="a/data.pkl2", local_name="a/data.pkl"), "E_SYNTAX"
+    yield "zip-same-place", zip_file([pkl, Entry("a/data.pkx", pkl.body, at=0)]), "E_SYNTAX"
+    yield "zip-nested", zip_file([Entry("b", b"PK\x03\x04" + struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 0, zlib.crc32(b"zz"), 2, 2, 1, 0) + b"czz"),
+                                  Entry("c", b"zz", at=31)]), "E_RANGE"
+    yield "zip-local-name", swapped(1, local_name="a/data/9"), "E_SYNTAX"
+    yield "zip-not-there", swapped(1, at=7), "E_RANGE"
+    yield "zip-stored-size", swapped(1, csize=23), "E_RANGE"
+    yield "zip-encrypted", swapped(1, flags=1), "E_UNSUPPORTED"
+    yield "zip-patched", swapped(1, flags=32), "E_UNSUPPORTED"
+    yield "zip-masked", swapped(1, flags=8192), "E_UNSUPPORTED"
+    yield "zip-bzip2", zip_file([members[0], Entry("a/data/0", b"x" * 24, method=12)]), "E_UNSUPPORTED"
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(64)) + bomb.flush()
+    yield "zip-bomb", zip_file([pkl, bomb_entry(body, 10 << 30)]), "E_LIMIT"
+    yield "zip-bomb-pickle", zip_file([bomb_entry(body, 3 << 30, "a/data.pkl")]), "E_LIMIT"
+    yield "zip-bomb-storage", zip_file([pkl, bomb_entry(body, 64 << 20)]), "E_RANGE"
+    whole_data = raw(torch.arange(6.0)) * 100
+    packed = Entry("a/data/0", whole_data, method=8)
+    big = Entry("a/data.pkl", whole(dict_of(w=tensor([600], store=storage(count=600)))))
+    cut = Entry("a/data/0", whole_data, method=8, csize=len(packed.body) - 9)
+    cut.body = cut.body[:-9]
+    yield "zip-deflate-short", zip_file([big, cut]), "E_CRC E_TRUNC"
+    flipped = Entry("a/data/0", raw(torch.arange(6.0)))
+    flipped.body = flipped.body[:7] + b"\x01" + flipped.body[8:]
+    yield "zip-flipped", zip_file([pkl, flipped]), "E_CRC"
+    flipped = Entry("a/data/0", whole_data, method=8)
+    flipped.body = flipped.body[:9] + bytes((flipped.body[9] ^ 0x10,)) + flipped.body[10:]
+    yield "zip-flipped-deflate", zip_file([big, flipped]), "E_CRC"
+    yield "zip-zip64-short", zip_file([pkl, Entry("a/data/0", b"x" * 24, usize=0xFFFFFFFF, csize=0xFFFFFFFF,
+                                                  extra=struct.pack("<HHQ", 1, 8, 24))]), "E_RANGE"
+    yield "zip-parent", zip_file(members + [Entry("../x", b"")]), "E_PATH"
+    yield "zip-parent-inside", zip_file(members + [Entry("a/../x", b"")]), "E_PATH"
+    yield "zip-absolute", zip_file(members + [Entry("/x", b"")]), "E_PATH"
+    yield "zip-nul", zip_file(members + [Entry("a\0b", b"")]), "E_PATH"
+    yield "zip-empty", zip_file([]), "E_MAGIC"
+    yield "zip-other", zip_file([Entry("readme.txt", b"x")]), "E_MAGIC"
+    yield "zip-script", zip_file(members + [Entry("a/constants.pkl", b"x")]), "E_UNSUPPORTED"
+    yield "zip-code", zip_file(members + [Entry("a/code/x.py", b"x")]), "E_UNSUPPORTED"
+    yield "zip-two-pickles", zip_file(members + [Entry("b/data.pkl", pkl.body)]), "E_DUP"
+    yield "zip-deep-pickle", zip_file([Entry("a/b/data.pkl", pkl.body)]), "E_MISSING"
+    yield "zip-behind-pickle", zip_file([Entry("a/data.pkl", pkl.body + b"N"), members[1]]), "E_RANGE"
+    yield "zip-byteorder", zip_file(members + [Entry("a/byteorder", b"middle")]), "E_SYNTAX"
+
+
+def bomb_entry(body, size, name="a/data/0"):
+    e = Entry(name, b"", usize=min(size, 0xFFFFFFFF) if size < 0xFFFFFFFF else 0xFFFFFFFF, csize=len(body),
+              extra=struct.pack("<HHQ", 1, 8, size) if size >= 0xFFFFFFFF else b"")
+    e.body, e.f["method"] = body, 8
+    return e
+
+
+def bad_tensors():
+    six = raw(torch.arange(6.0))
+    cases = [("size-negative", tensor([-2, 3], [3, 1]), "E_RANGE"), ("stride-negative", tensor([2, 3], [3, -1]), "E_RANGE"),
+             ("offset-negative", tensor([2, 3], offset=-1), "E_RANGE"), ("offset-last", tensor([2], offset=5), "E_RANGE"),
+             ("extent", tensor([2, 3], offset=1), "E_RANGE"), ("overflow", tensor([2 ** 32, 2 ** 32], [0, 0]), "E_OVERFLOW"),
+             ("stride-overflow", tensor([3, 3], [2 ** 62, 2 ** 62]), "E_OVERFLOW"), ("rank-9", tensor([1] * 9), "E_LIMIT"),
+             ("lengths", tensor([2, 3], [1]), "E_SYNTAX"), ("no-storage", tensor([2], store=number(3)), "E_SYNTAX"),
+             ("size-float", name("torch._utils", "_rebuild_tensor_v2") + tuple_of(
+                 storage(), number(0), tuple_of(b"G" + bytes(8)), tuple_of(number(1)), b"\x89N") + b"R", "E_SYNTAX"),
+             ("parameter", name("torch._utils", "_rebuild_parameter") + tuple_of(number(1), b"\x89N") + b"R", "E_SYNTAX")]
+    for case, body, kind in cases:
+        yield "tensor-" + case, with_storages(dict_of(w=body), six), kind
+    w = dict_of(w=tensor([2, 3]))
+    yield "storage-missing", zip_file([Entry("a/data.pkl", whole(w))]), "E_MISSING"
+    yield "storage-short", with_storages(w, six[:-1]), "E_TRUNC"
+    yield "storage-long", with_storages(w, six + b"x"), "E_RANGE"
+    # a four-byte storage that claims to be a tensor of 10^12 numbers, in a place where it would be read
+    shapes = {n: list(t.shape) for n, t in tiny().items()}
+    shapes["blocks.0.mlp.fc1.weight"], shapes["blocks.0.mlp.fc1.bias"], shapes["blocks.0.mlp.fc2.weight"] = [65536, 8], [65536], [8, 65536]
+    spread = {n: tensor(s, [0] * len(s), store=storage(count=1)) for n, s in shapes.items()}
+    yield "stride-zero", with_storages(dict_of(**spread), six[:4]), "E_SHAPE E_LIMIT"
+    yield "stride-zero-huge", with_storages(dict_of(w=tensor([10 ** 6, 10 ** 6], [0, 0], store=storage(count=1))), six[:4]), "E_MISSING"
+    far = {n: tensor(s, store=storage(count=10 ** 7)) for n, s in ((n, list(t.shape)) for n, t in tiny().items())}
+    far["norm.bias"] = tensor([8], [10 ** 6], store=storage(count=10 ** 7))
+    yield "scattered", zip_file([Entry("a/data.pkl", whole(dict_of(**far))), Entry("a/data/0", bytes(4 * 10 ** 7), method=8)]), "E_LIMIT"
+    yield "root-list", with_storages(b"]", six), "E_UNSUPPORTED"
+    yield "root-module", with_storages(name("torchvision.models", "VisionTransformer") + b")\x81}b", six), "E_UNSUPPORTED"
+
+
+def save(weights, **options):
+    import io
+    out = io.BytesIO()
+    torch.save(weights, out, **options)
+    return out.getvalue()
+
+
+def changed(**changes):
+    w = tiny()
+    for key, t in changes.items():
+        key = key.replace("__", ".")
+        if t is None:
+            del w[key]
+        else:
+            w[key] = t
+    return w
+
+
+def bad_weights():
+    nan = tiny()["norm.bias"].clone()
+    nan[3] = float("nan")
+    inf = nan.clone()
+    inf[3] = float("inf")
+    cases = [("nan", changed(norm__bias=nan), "E_NONFINITE"), ("inf", changed(norm__bias=inf), "E_NONFINITE"),
+             ("double-inf", changed(norm__bias=torch.full((8,), 1e300, dtype=torch.float64)), "E_NONFINITE"),
+             ("shape", changed(blocks__1__attn__qkv__weight=torch.zeros(24, 7)), "E_SHAPE"),
+             ("rank", changed(norm__bias=torch.zeros(1, 8)), "E_SHAPE"),
+             ("missing", changed(blocks__1__norm2__bias=None), "E_MISSING"),
+             ("missing-patches", changed(patch_embed__proj__weight=None), "E_MISSING"),
+             ("missing-positions", changed(pos_embed=None), "E_MISSING"),
+             ("missing-norm", changed(norm__weight=None), "E_MISSING"),
+             ("integers", changed(norm__bias=torch.zeros(8, dtype=torch.int64)), "E_DTYPE"),
+             ("complex", changed(norm__bias=torch.zeros(8, dtype=torch.complex64)), "E_DTYPE"),
+             ("unknown", changed(extra__weight=torch.zeros(2)), "E_UNKNOWN_KEY"),
+             ("channels", changed(patch_embed__proj__weight=torch.zeros(8, 1, 4, 4)), "E_SHAPE"),
+             ("positions", changed(pos_embed=torch.zeros(1, 6, 8)), "E_SHAPE"),
+             ("no-heads", collections.OrderedDict((n, torch.zeros([9 if s == 8 else 27 if s == 24 else s for s in t.shape]))
+                                                  for n, t in tiny().items()), "E_SHAPE"),
+             ("hugging-face", {"vit.embeddings.cls_token": torch.zeros(1, 1, 8), "vit.encoder.layer.0.attention.attention.query.weight":
+                               torch.zeros(8, 8)}, "E_MISSING"),
+             ("empty", {}, "E_MISSING"),
+             ("two-roots", {"teacher": tiny(), "model": tiny()}, "E_DUP"),
+             ("student", {"student": tiny()}, "E_MISSING"),
+             ("two-prefixes", {**prefixed(tiny(), "module."), **prefixed(tiny(), "backbone.")}, "E_DUP"),
+             ("odd-prefix", prefixed(tiny(), "encoder."), "E_MISSING")]
+    for key in ("dist_token", "fc_norm.weight", "norm_pre.bias", "blocks.0.ls1.gamma", "blocks.1.ls2.gamma", "blocks.0.gamma_1",
+                "blocks.0.gamma_2", "blocks.0.attn.q_norm.weight", "blocks.0.attn.k_norm.weight", "blocks.0.attn.q_bias",
+                "blocks.0.attn.v_bias", "blocks.0.attn.rel_pos_h", "reg_token", "attn_pool.q", "patch_embed.norm.weight",
+                "patch_embed.backbone.conv.weight"):
+        w = tiny()
+        w[key] = torch.zeros(2)
+        cases.append(("changes-" + key, w, "E_UNKNOWN_KEY"))
+    for case, w, kind in cases:
+        yield "weights-" + case, save(w), kind
+    pairs = b"".join(short(n) + tensor([2, 3]) for n in ("patch_embed.proj.weight", "patch_embed.proj.weight"))
+    yield "weights-twice", with_storages(b"}(" + pairs + b"u", raw(torch.arange(6.0))), "E_DUP"
+
+
+def bad_legacy():
+    w = tiny()
+    good = save(w, _use_new_zipfile_serialization=False)
+    at, parts = 0, []
+    import io
+    stream = io.BytesIO(good)
+    for i in range(5):  # where each pickle ends
+        at = stream.tell()
+        if i == 3:
+            import pickletools
+            for _ in pickletools.genops(stream):
+                pass
+        else:
+            pickle.load(stream)
+        parts.append(good[at:stream.tell()])
+    rest = good[stream.tell():]
+    keys = pickle.loads(parts[4])
+
+    def rebuilt(version=1001, little=True, names=keys, data=rest):
+        return parts[0] + pickle.dumps(version, 2) + pickle.dumps(dict(protocol_version=1001, little_endian=little, type_sizes={}), 2) + \
+            parts[3] + pickle.dumps(names, 2) + data
+
+    yield "legacy-magic", good[:5] + b"\0" + good[6:], "E_UNSUPPORTED E_MAGIC"
+    yield "legacy-1002", rebuilt(version=1002), "E_VERSION"
+    yield "legacy-big", rebuilt(little=False), "E_UNSUPPORTED"
+    yield "legacy-order", rebuilt(little=3), "E_SYNTAX"
+    yield "legacy-twice", rebuilt(names=keys[:-1] + keys[:1]), "E_DUP"
+    yield "legacy-unknown", rebuilt(names=keys[:-1] + ["999"]), "E_UNKNOWN_KEY"
+    yield "legacy-missing", rebuilt(names=keys[:-1]), "E_MISSING"
+    yield "legacy-no-list", rebuilt(names="x"), "E_SYNTAX"
+    yield "legacy-count", rebuilt(data=struct.pack("<q", 1 << 40) + rest[8:]), "E_RANGE"
+    yield "legacy-negative", rebuilt(data=struct.pack("<q", -1) + rest[8:]), "E_RANGE"
+    yield "legacy-short", good[:-3], "E_TRUNC"
+    yield "legacy-behind", good + b"x", "E_RANGE"
+
+
+def bad_safetensors():
+    w = tiny()
+    one = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    good = safetensors(w)
+    yield "safe-0", struct.pack("<Q", 0) + b"{}", "E_MAGIC"
+    yield "safe-1", struct.pack("<Q", 1) + b"{}", "E_MAGIC"
+    yield "safe-huge", struct.pack("<Q", 1 << 63) + b"{}", "E_MAGIC"
+    yield "safe-limit", struct.pack("<Q", 20 << 20) + b"{" + b" " * (20 << 20), "E_LIMIT"
+    yield "safe-longer", struct.pack("<Q", len(good) - 7) + good[8:], "E_TRUNC"
+    yield "safe-bracket", safe_file("[]      "), "E_MAGIC"
+    yield "safe-bom", safe_file(b"\xef\xbb\xbf" + one.encode(), bytes(8)), "E_MAGIC"
+    cases = {
+        "twice": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_DUP"),
+        "twice-escaped": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"\\u0061":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_DUP"),
+        "field-twice": ('{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_DUP"),
+        "hole": ('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[3],"data_offsets":[5,8]}}', "E_RANGE"),
+        "hole-first": ('{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', "E_RANGE"),
+        "overlap": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', "E_RANGE"),
+        "end-short": ('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', "E_RANGE"),
+        "end-long": ('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}', "E_TRUNC"),
+        "backwards": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}', "E_RANGE"),
+        "size": ('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}', "E_RANGE"),
+        "negative": ('{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "minus-zero": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[-0,8]}}', "E_SYNTAX"),
+        "exponent": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,1e3]}}', "E_SYNTAX"),
+        "fraction": ('{"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "zero-first": ('{"a":{"dtype":"F32","shape":[02],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "2-64": ('{"a":{"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "2-54": ('{"a":{"dtype":"F32","shape":[18014398509481984],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "overflow": ('{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}', "E_OVERFLOW"),
+        "bits-overflow": ('{"a":{"dtype":"F64","shape":[4503599627370496,4096],"data_offsets":[0,8]}}', "E_OVERFLOW"),
+        "rank-9": ('{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}}', "E_LIMIT"),
+        "dtype": ('{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}', "E_UNSUPPORTED"),
+        "metadata": ('{"__metadata__":{"a":{"b":"c"}},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "metadata-list": ('{"__metadata__":["a"],"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "surrogate": ('{"\\ud800":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "nul": ('{"a\\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "control": ('{"a\x01b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "E_SYNTAX"),
+        "nested": ('{"a":' + "[" * 1000000 + "]" * 1000000 + "}", "E_SYNTAX"),
+        "behind": (one + "x", "E_SYNTAX"),
+        "unknown-field": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":"y"}}', "E_SYNTAX"),
+        "missing-field": ('{"a":{"dtype":"F32","shape":[2]}}', "E_SYNTAX"),
+        "true": ('{"a":true}', "E_SYNTAX"),
+        "open": ('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}', "E_SYNTAX"),
+        "not-utf8": (one.encode().replace(b"a", b"\xff", 1), "E_SYNTAX"),
+    }
+    for case, (header, kind) in cases.items():
+        yield "safe-" + case, safe_file(header, bytes(8)), kind
+    ints = collections.OrderedDict(w)
+    ints["norm.bias"] = torch.zeros(8, dtype=torch.int64)
+    yield "safe-integers", safetensors(ints), "E_DTYPE"
+
+
+def npy(header, data=b"", version=1):
+    h = header.encode("latin1")
+    return b"\x93NUMPY" + bytes((version, 0)) + struct.pack("<H" if version == 1 else "<I", len(h)) + h + data
+
+
+def bad_arrays():
+    good = jax(tiny(), HEADS)
+
+    def archive(entry, name="cls"):
+        import io
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as z:
+            for n, a in good.items():
+                if n == name:
+                    z.writestr(n + ".npy", entry)
+                else:
+                    with z.open(n + ".npy", "w") as f:
+                        np.lib.format.write_array(f, a)
+        return out.getvalue()
+
+    def header(descr="'<f4'", order="False", shape="(1, 1, 8)"):
+        return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n"
+
+    data = good["cls"].tobytes()
+    cases = {
+        "version-4": (npy(header(), data, 4), "E_VERSION"),
+        "magic": (b"x" + npy(header(), data)[1:], "E_MAGIC"),
+        "short-magic": (b"\x93NUM", "E_TRUNC"),
+        "header-beyond": (b"\x93NUMPY\x01\x00\xff\xff" + header().encode(), "E_TRUNC"),
+        "header-limit": (b"\x93NUMPY\x02\x00" + struct.pack("<I", 70000) + b" " * 70000, "E_LIMIT"),
+        "missing-key": (npy("{'descr': '<f4', 'shape': (1, 1, 8)}\n", data), "E_MISSING"),
+        "key-twice": (npy("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 8)}\n", data), "E_DUP"),
+        "unknown-key": (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 8), 'x': 1}\n", data), "E_SYNTAX"),
+        "objects": (npy(header("'|O'"), data), "E_DTYPE"),
+        "records": (npy(header("[('a', '<f4')]"), data), "E_DTYPE"),
+        "texts": (npy(header("'<U8'"), data), "E_DTYPE"),
+        "bytes": (npy(header("'|S4'"), data), "E_DTYPE"),
+        "complex": (npy(header("'<c8'"), data), "E_DTYPE"),
+        "v2": (npy(header("'|V2'"), data), "E_DTYPE"),
+        "shape-negative": (npy(header(shape="(-1,)"), data), "E_SYNTAX"),
+        "shape-huge": (npy(header(shape="(%d,)" % 2 ** 70), data), "E_OVERFLOW"),
+        "shape-product": (npy(header(shape="(%d, %d)" % (2 ** 40, 2 ** 40)), data), "E_OVERFLOW"),
+        "shape-int": (npy(header(shape="(3)"), data), "E_SYNTAX"),
+        "shape-float": (npy(header(shape="(3.0,)"), data), "E_SYNTAX"),
+        "shape-open": (npy(header(shape="(1, 1, 8"), data), "E_SYNTAX"),
+        "rank-9": (npy(header(shape="(1,1,1,1,1,1,1,1,8)"), data), "E_LIMIT"),
+        "open": (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 8)", data), "E_SYNTAX"),
+        "code": (npy("{'descr': __import__('os').system('true'), 'fortran_order': False, 'shape': (1, 1, 8)}\n", data), "E_SYNTAX"),
+        "backslash": (npy(header("'\\x3cf4'"), data), "E_SYNTAX"),
+        "order": (npy(header(order="None"), data), "E_SYNTAX"),
+        "behind": (npy(header() + "x", data), "E_SYNTAX"),
+        "data-short": (npy(header(), data[:-1]), "E_TRUNC"),
+        "data-long": (npy(header(), data + b"x"), "E_RANGE"),
+        "wrong-shape": (npy(header(shape="(1, 8, 1)"), data), "E_SHAPE"),
+        "integers": (npy(header("'<i4'"), data), "E_DTYPE"),
+        "fortran-5": (npy(header(order="True", shape="(1, 1, 2, 2, 2)"), data), "E_SHAPE"),
+    }
+    for case, (entry, kind) in cases.items():
+        yield "npy-" + case, archive(entry), kind
+    yield "npz-unknown", zip_of({**good, "extra/kernel": np.zeros(3, "f4")}), "E_UNKNOWN_KEY"
+    yield "npz-missing", zip_of({n: a for n, a in good.items() if n != "embedding/bias"}), "E_MISSING"
+    yield "npz-big-vision", zip_of({"params/img/embedding/kernel": np.zeros(3, "f4")}), "E_UNSUPPORTED"
+    yield "npz-nothing", zip_of({"x": np.zeros(3, "f4")}), "E_MISSING"
+    yield "npy-alone", npy(header(), data), "E_UNSUPPORTED"
+
+
+def zip_of(named):
+    import io
+    out = io.BytesIO()
+    np.savez(out, **named)
+    return out.getvalue()
+
+
+def bad_others():
+    yield "nothing", b"", "E_MAGIC"
+    yield "text", b"hello, this is no checkpoint of any kind", "E_MAGIC"
+    yield "tar", bytes(257) + b"ustar" + bytes(250), "E_UNSUPPORTED"
+    yield "preview", b"PYTORCH1" + bytes(30), "E_UNSUPPORTED"
+    yield "gzip", b"\x1f\x8b" + bytes(30), "E_UNSUPPORTED"
+    yield "plain-pickle", pickle.dumps({"a": 1}, 2), "E_UNSUPPORTED"
+
+
+def bad_hdf5(folder):
+    """By libhdf5 itself; the store's own checks refuse them without a kind."""
+    w = tiny()
+
+    def write(name, change):
+        path = folder / f"h5-{name}--ANY"
+        with h5py.File(path, "w") as f:
+            f.attrs["num_heads"] = HEADS
+            for n, t in w.items():
+                f["tensors/" + n] = t.numpy()
+            change(f)
+
+    def external(f):
+        del f["tensors/norm.bias"]
+        f["tensors/norm.bias"] = h5py.ExternalLink("other.h5", "/x")
+
+    def soft(f):
+        del f["tensors/norm.bias"]
+        f["tensors/norm.bias"] = h5py.SoftLink("/tensors/norm.weight")
+
+    def virtual(f):
+        del f["tensors/norm.bias"]
+        layout = h5py.VirtualLayout(shape=(8,), dtype="f4")
+        layout[:] = h5py.VirtualSource("other.h5", "x", shape=(8,))
+        f.create_virtual_dataset("tensors/norm.bias", layout)
+
+    def lengths(f):
+        del f["tensors/norm.bias"]
+        f.create_dataset("tensors/norm.bias", (8,), dtype=h5py.vlen_dtype("f4"))
+
+    def rank(f):
+        del f["tensors/norm.bias"]
+        f["tensors/norm.bias"] = np.zeros((1, 8), "f4")
+
+    def extent(f):
+        del f["tensors/norm.bias"]
+        f.create_dataset("tensors/norm.bias", (2 ** 60,), dtype="f4", chunks=(1024,))
+
+    def filtered(f):
+        del f["tensors/norm.bias"]
+        f.create_dataset("tensors/norm.bias", data=np.zeros(8, "f4"), chunks=(8,), compression="lzf")
+
+    for change in (external, soft, virtual, lengths, rank, extent, filtered):
+        write(change.__name__, change)
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    for below in ("good", "bad", "pickles", "valid"):
+        (folder / below).mkdir(parents=True, exist_ok=True)
+    table = []
+    with h5py.File(folder / "reference.h5", "w") as reference:
+        good_files(folder / "good", table, reference)
+    (folder / "good.txt").write_text("\n".join(table) + "\n")
+    for makes in (bad_zips, bad_tensors, bad_weights, bad_legacy, bad_safetensors, bad_arrays, bad_others):
+        for case, content, kind in makes():
+            (folder / "bad" / f"{case}--{kind.replace(' ', '+')}").write_bytes(content)
+    bad_hdf5(folder / "bad")
+    for case, content, kind in pickles():
+        (folder / "pickles" / f"{case}--{kind}").write_bytes(content)
+    w = tiny()
+    (folder / "valid" / "tiny.pth").write_bytes(save(w))
+    (folder / "valid" / "tiny-legacy.pth").write_bytes(save(w, _use_new_zipfile_serialization=False))
+    (folder / "valid" / "tiny.safetensors").write_bytes(safetensors(w))
+    (folder / "valid" / "tiny.npz").write_bytes(zip_of(jax(w, HEADS)))
+
+
+if __name__ == "__main__":
+    main()

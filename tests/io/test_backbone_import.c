@@ -1,0 +1,464 @@
+/* Published checkpoints: what torch, NumPy and h5py write comes back number by number, from every container and profile; the
+ * network computes PyTorch's features from it; and every broken file is refused with the kind of fault that it has.
+ *
+ * backbone_files.py writes the files when the test starts, and says what is in them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/backbones/import.h"
+#include "io/containers/fault.h"
+#include "io/containers/pickle.h"
+#include "io/h5.h"
+#include "model/vit.h"
+
+enum { IMAGES = 8, SKIPPED = 77, PATH_LENGTH = 600, NAME_LENGTH = 300 };
+
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+
+#define GOOD(call)                             \
+    do {                                       \
+        if (call)                              \
+            fail_msg("%s: %s", #call, e.text); \
+    } while (0)
+
+/* One line of good.txt. */
+struct row {
+    char file[64], profile[16], recognised[16], digest[DIGEST_HEX];
+    int side, patch, heads;
+};
+
+static struct row rows[100];
+static int row_count;
+
+static char *read_file(const char *path, size_t *size)
+{
+    FILE *in = fopen(path, "rb");
+    struct stat status;
+    char *bytes;
+
+    assert_non_null(in);
+    assert_int_equal(fstat(fileno(in), &status), 0);
+    *size = (size_t)status.st_size;
+    bytes = malloc(*size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, *size, in), *size);
+    fclose(in);
+    return bytes;
+}
+
+static void read_table(void)
+{
+    FILE *in = fopen("good.txt", "r");
+    struct row *r = rows;
+
+    assert_non_null(in);
+    while (fscanf(in, "%63s %15s %15s %d %d %d %32s", r->file, r->profile, r->recognised, &r->side, &r->patch,
+                  &r->heads, r->digest) == 7)
+        r++;
+    fclose(in);
+    row_count = (int)(r - rows);
+    assert_true(row_count > 40);
+}
+
+/* ---------------------------------------------------------------- what is good */
+
+static void import_row(const struct row *r, const char *profile, struct backbone_weights *w,
+                       struct import_report *report)
+{
+    struct import_options o = {.name = "x", .profile = profile, .heads = r->heads};
+    char path[PATH_LENGTH], hex[DIGEST_HEX];
+    err e = {0};
+
+    snprintf(path, sizeof path, "good/%s", r->file);
+    if (backbone_import(path, &o, w, report, &e))
+        fail_msg("%s as %s: %s\n%s", path, profile ? profile : "whatever it is", e.text, report->problems);
+    digest_to_hex(&report->tensors, hex);
+    if (strcmp(hex, r->digest) != 0)
+        fail_msg("%s: digest %s, expected %s", path, hex, r->digest);
+    assert_int_equal(w->shape.side, r->side);
+    assert_int_equal(w->shape.patch, r->patch);
+    assert_int_equal(w->shape.heads, r->heads);
+    assert_int_equal(report->found, report->required);
+    assert_int_equal(report->required, 6 + 12 * w->shape.depth);
+}
+
+/* The digest is that of Python's hashlib over PyTorch's numbers. */
+static void weights_come_back_from_every_container(void **state)
+{
+    (void)state;
+    for (int i = 0; i < row_count; i++) {
+        struct import_report report;
+        struct backbone_weights w;
+
+        import_row(&rows[i], rows[i].profile, &w, &report);
+        assert_string_equal(report.profile->name, rows[i].profile);
+        backbone_close(&w);
+        import_report_free(&report);
+    }
+}
+
+/* Without being told a profile; the weights are the same ones. */
+static void profiles_are_recognised(void **state)
+{
+    (void)state;
+    for (int i = 0; i < row_count; i++) {
+        struct import_report report;
+        struct backbone_weights w;
+
+        import_row(&rows[i], NULL, &w, &report);
+        if (strcmp(report.profile->name, rows[i].recognised) != 0)
+            fail_msg("%s: recognised as %s, expected %s", rows[i].file, report.profile->name, rows[i].recognised);
+        backbone_close(&w);
+        import_report_free(&report);
+    }
+}
+
+static void copy_weights(const struct backbone_weights *from, struct vit_weights *to)
+{
+    struct vit_shape shape = {.side = from->shape.side,
+                              .patch = from->shape.patch,
+                              .width = from->shape.width,
+                              .depth = from->shape.depth,
+                              .heads = from->shape.heads,
+                              .hidden = from->shape.hidden};
+    struct vit_tensor t;
+    err e = {0};
+
+    GOOD(vit_weights_create(to, &shape, &e));
+    for (int k = 0; vit_tensor(to, k, &t); k++)
+        memcpy(t.data, backbone_tensor(from, t.name)->data, t.rows * t.columns * sizeof *t.data);
+}
+
+static double largest_difference(h5 *reference, const char *profile, const char *norm, const float *got, int width)
+{
+    size_t shape[H5_MAX_RANK] = {IMAGES, (size_t)width};
+    float *want = malloc(IMAGES * (size_t)width * sizeof *want);
+    char name[64];
+    double worst = 0;
+    err e = {0};
+
+    snprintf(name, sizeof name, "%s/%s", profile, norm);
+    GOOD(h5_read(reference, name, H5_F32, 2, shape, want, &e));
+    for (int i = 0; i < IMAGES * width; i++)
+        worst = fmax(worst, fabs((double)want[i] - (double)got[i]));
+    free(want);
+    return worst;
+}
+
+/* The class token of 8 images, with the stored final norm and (as MoCo's official code) without. */
+static void features_are_pytorchs(void **state)
+{
+    size_t shape[] = {IMAGES, 3, 16, 16};
+    static float images[IMAGES * 3 * 16 * 16];
+    h5 *reference;
+    err e = {0};
+    int checked = 0;
+
+    (void)state;
+    GOOD(h5_open("reference.h5", &reference, &e));
+    GOOD(h5_read(reference, "images", H5_F32, 4, shape, images, &e));
+    for (int i = 0; i < row_count; i++) {
+        struct import_report report;
+        struct backbone_weights from;
+        struct vit_weights w;
+        float got[IMAGES * 64];
+
+        if (!strncmp(rows[i].file, "v-", 2)) /* the same weights in other forms */
+            continue;
+        import_row(&rows[i], rows[i].profile, &from, &report);
+        copy_weights(&from, &w);
+        for (int plain = 0; plain < 2; plain++) {
+            const char *norm = plain ? "fc_norm" : "final";
+            vit_batch *batch;
+
+            w.shape.no_final_norm = plain;
+            GOOD(vit_batch_create(&batch, &w.shape, VIT_INFER, IMAGES, 0, 0, 1, &e));
+            vit_forward(batch, &w, images, IMAGES, NULL, got);
+            assert_true(largest_difference(reference, rows[i].profile, norm, got, w.shape.width) < 1e-4);
+            vit_batch_free(batch);
+            checked++;
+        }
+        vit_weights_free(&w);
+        backbone_close(&from);
+        import_report_free(&report);
+    }
+    h5_close(reference);
+    assert_true(checked >= 5 * 5 * 2);
+}
+
+/* What the file says of itself survives, and the store's own copy gives the same weights again. */
+static void provenance_is_kept(void **state)
+{
+    struct import_report report, again;
+    struct backbone_weights w, back;
+    struct row row = {.profile = "ibot21k", .file = "ibot21k.pth", .side = 16, .patch = 4, .heads = 4};
+    struct digest file;
+    char hex[DIGEST_HEX];
+    err e = {0};
+
+    (void)state;
+    for (int i = 0; i < row_count; i++)
+        if (!strcmp(rows[i].file, row.file))
+            row = rows[i];
+    import_row(&row, NULL, &w, &report);
+    assert_string_equal(report.root, "teacher");
+    assert_string_equal(report.prefix, "backbone.");
+    assert_int_equal(report.dropped, 0); /* its head has no prefix */
+    assert_true(report.foreign > 50);
+    assert_non_null(strstr(report.notes, "pathlib"));
+    assert_null(strstr(report.notes, "SECURITY"));
+    GOOD(digest_file("good/ibot21k.pth", &file, &e));
+    digest_to_hex(&file, hex);
+    assert_non_null(strstr(w.provenance, hex));
+    assert_non_null(strstr(w.provenance, "\nroot: teacher\nprefix: backbone.\n"));
+    GOOD(backbone_write("stored.h5", &w, false, &e));
+    GOOD(backbone_import("stored.h5", &(struct import_options){.name = "y"}, &back, &again, &e));
+    assert_true(digest_equal(&report.tensors, &again.tensors));
+    assert_int_equal(back.shape.heads, 4); /* the store says */
+    backbone_close(&w);
+    backbone_close(&back);
+    import_report_free(&report);
+    import_report_free(&again);
+}
+
+static void options_decide(void **state)
+{
+    static const struct {
+        const char *file;
+        struct import_options o;
+        enum fault kind;
+    } cases[] = {
+        {"good/ibot21k.pth", {.name = "x", .root = "student", .heads = 4}, FAULT_UNKNOWN_KEY + 100}, /* forced: works */
+        {"good/ibot21k.pth", {.name = "x", .root = "optimizer", .heads = 4}, FAULT_MISSING},
+        {"good/dino1k.pth", {.name = "x", .profile = "ibot21k", .heads = 4}, FAULT_MISSING},
+        {"good/dino1k.pth", {.name = "x", .profile = "ibot21k", .root = ".", .heads = 4}, FAULT_UNKNOWN_KEY + 100},
+        {"good/ibot21k.pth", {.name = "x", .container.strict_pickle = true, .heads = 4}, FAULT_UNSUPPORTED},
+        {"good/dino1k.pth", {.name = "x", .container.strict_pickle = true, .heads = 4}, FAULT_UNKNOWN_KEY + 100},
+        {"good/dino1k.pth", {.name = "x"}, FAULT_MISSING},           /* heads of width 32: nobody knows */
+        {"good/dino1k.npz", {.name = "x", .heads = 2}, FAULT_SHAPE}, /* the file says 4 */
+        {"good/dino1k.npz", {.name = "x"}, FAULT_UNKNOWN_KEY + 100},
+        {"good/dino1k.pth", {.name = "x", .heads = 5}, FAULT_SHAPE}, /* does not divide 32 */
+        {"bad/weights-odd-prefix--E_MISSING", {.name = "x", .prefix = "encoder.", .heads = 2}, FAULT_UNKNOWN_KEY + 100},
+        {"bad/weights-two-prefixes--E_DUP", {.name = "x", .prefix = "module.", .heads = 2}, FAULT_UNKNOWN_KEY + 100},
+        {"bad/weights-unknown--E_UNKNOWN_KEY",
+         {.name = "x", .allow_unknown = true, .heads = 2},
+         FAULT_UNKNOWN_KEY + 100},
+        {"bad/weights-changes-reg_token--E_UNKNOWN_KEY",
+         {.name = "x", .allow_unknown = true, .heads = 2},
+         FAULT_UNKNOWN_KEY},
+        {"bad/zip-flipped--E_CRC", {.name = "x", .container.ignore_crc = true, .heads = 2}, FAULT_MISSING},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct import_report report;
+        struct backbone_weights w;
+        err e = {0};
+        enum fault want = cases[i].kind > FAULT_COUNT ? FAULT_NONE : cases[i].kind;
+
+        backbone_import(cases[i].file, &cases[i].o, &w, &report, &e);
+        if (fault_of(&e) != want || (e.code != 0) != (want != FAULT_NONE))
+            fail_msg("case %zu, %s: %s", i, cases[i].file, e.text);
+        backbone_close(&w);
+        import_report_free(&report);
+    }
+}
+
+/* ---------------------------------------------------------------- what is not */
+
+/* Whether "E_X" is among "E_X+E_Y"; ANY is any error. */
+static bool expected(const char *kinds, const err *e)
+{
+    const char *kind = fault_of(e) ? fault_name(fault_of(e)) : "OK";
+    const char *at = strstr(kinds, kind);
+
+    if (!strcmp(kinds, "ANY"))
+        return e->code == ERR_DAMAGED;
+    return at && (at[strlen(kind)] == '\0' || at[strlen(kind)] == '+') && (fault_of(e) != 0) == (e->code != 0);
+}
+
+static int each_file(const char *folder, void (*check)(const char *path, const char *kinds))
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    int count = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        const char *kinds = strstr(entry->d_name, "--");
+        char path[PATH_LENGTH];
+
+        if (!kinds)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        check(path, kinds + 2);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+/* Import, and failing that for want of a network, read every tensor there is. */
+static void check_bad(const char *path, const char *kinds)
+{
+    const struct import_options o = {.name = "x", .heads = 2};
+    struct import_report report;
+    struct backbone_weights w;
+    struct tensor_file f;
+    err e = {0};
+
+    backbone_import(path, &o, &w, &report, &e);
+    backbone_close(&w);
+    import_report_free(&report);
+    if (expected(kinds, &e))
+        return;
+    if (fault_of(&e) == FAULT_MISSING) {
+        e = (err){0};
+        if (!tensors_open(path, NULL, &f, &e)) {
+            for (size_t i = 0; i < f.count && !e.code; i++) {
+                float *to = malloc((f.info[i].count < 1 << 20 ? f.info[i].count : 1) * sizeof *to + 1);
+
+                if (f.info[i].count < 1 << 20)
+                    tensors_read(&f, i, to, &e);
+                free(to);
+            }
+            tensors_close(&f);
+        }
+    }
+    if (!expected(kinds, &e))
+        fail_msg("%s: expected %s, got: %s", path, kinds, e.code ? e.text : "no error");
+}
+
+static void broken_files_are_refused(void **state)
+{
+    (void)state;
+    assert_true(each_file("bad", check_bad) > 150);
+}
+
+static void check_pickle(const char *path, const char *kinds)
+{
+    const struct pickle_options o = {.storages = PICKLE_ZIP_STORAGES};
+    size_t size;
+    char *bytes = read_file(path, &size);
+    pickle *p;
+    err e = {0};
+
+    pickle_read(path, bytes, size, &o, NULL, &p, &e);
+    if (!expected(kinds, &e))
+        fail_msg("%s: expected %s, got: %s", path, kinds, e.code ? e.text : "no error");
+    pickle_free(p);
+    free(bytes);
+}
+
+static void broken_pickles_are_refused(void **state)
+{
+    (void)state;
+    assert_true(each_file("pickles", check_pickle) > 200);
+    assert_int_not_equal(access("sluice-was-here", F_OK), 0);
+}
+
+static void dangerous_names_are_told(void **state)
+{
+    const struct pickle_options o = {0}, strict = {.strict = true};
+    size_t size;
+    char *bytes = read_file("pickles/os-system--OK", &size);
+    pickle *p;
+    err e = {0};
+
+    (void)state;
+    GOOD(pickle_read("x", bytes, size, &o, NULL, &p, &e));
+    assert_int_equal(pickle_kind_of(p, pickle_root(p)), PICKLE_OPAQUE);
+    assert_true(pickle_global(p, 0)->dangerous);
+    assert_null(pickle_global(p, 1));
+    pickle_free(p);
+    assert_int_equal(pickle_read("x", bytes, size, &strict, NULL, &p, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_UNSUPPORTED);
+    free(bytes);
+}
+
+static void values_are_limited(void **state)
+{
+    static const char many[] = "\x80\x02]K\1aK\1aK\1aK\1aK\1a.";
+    const struct pickle_options o = {.node_limit = 4};
+    pickle *p;
+    err e = {0};
+
+    (void)state;
+    assert_int_equal(pickle_read("x", many, sizeof many - 1, &o, NULL, &p, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_LIMIT);
+}
+
+/* Cut off anywhere, a file is cut off: nothing less is said, and nothing is believed. */
+static void truncation_is_noticed(void **state)
+{
+    static const char *const files[] = {"tiny.pth", "tiny-legacy.pth", "tiny.safetensors", "tiny.npz"};
+    const struct import_options o = {.name = "x", .heads = 2};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[PATH_LENGTH], *bytes;
+        size_t size, step;
+
+        snprintf(path, sizeof path, "valid/%s", files[i]);
+        bytes = read_file(path, &size);
+        step = 1 + size / 3000;
+        for (size_t n = 0; n <= size; n += n > 300 && n + 300 < size ? step : 1) {
+            struct import_report report;
+            struct backbone_weights w;
+            err e = {0};
+            char *copy = malloc(n + 1); /* so that reading too far shows */
+
+            memcpy(copy, bytes, n);
+            backbone_import_memory(path, copy, n, &o, &w, &report, &e);
+            if (n == size ? e.code != 0
+                          : fault_of(&e) != FAULT_TRUNC && !(n < 16 && fault_of(&e) == FAULT_MAGIC) &&
+                                !(n < 16 && fault_of(&e) == FAULT_UNSUPPORTED))
+                fail_msg("%s cut to %zu of %zu bytes: %s", path, n, size, e.code ? e.text : "no error");
+            backbone_close(&w);
+            import_report_free(&report);
+            free(copy);
+        }
+        free(bytes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_come_back_from_every_container),
+        cmocka_unit_test(profiles_are_recognised),
+        cmocka_unit_test(features_are_pytorchs),
+        cmocka_unit_test(provenance_is_kept),
+        cmocka_unit_test(options_decide),
+        cmocka_unit_test(broken_files_are_refused),
+        cmocka_unit_test(broken_pickles_are_refused),
+        cmocka_unit_test(dangerous_names_are_told),
+        cmocka_unit_test(values_are_limited),
+        cmocka_unit_test(truncation_is_noticed),
+    };
+    int status = system(PYTHON " -B " SOURCE_DIR "/tests/io/backbone_files.py .");
+
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+        return SKIPPED;
+    if (status)
+        return 1;
+    read_table();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
