@@ -1,0 +1,448 @@
+/* Data sets as they are published: small ones written by NumPy, SciPy and Pillow (datasets_fixtures.py) are read back exactly, and
+ * every broken one ends in its kind of fault. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/containers/fault.h"
+#include "io/datasets/checksum.h"
+#include "io/datasets/folder.h"
+#include "io/datasets/kinds.h"
+#include "io/datasets/lists.h"
+#include "io/picture.h"
+
+#define GOOD(call)                             \
+    do {                                       \
+        if (call)                              \
+            fail_msg("%s: %s", #call, e.text); \
+    } while (0)
+
+static const struct source_options partial = {.allow_partial = true};
+
+/* The fixtures, or a skipped test where a Python package is missing. */
+static int make_fixtures(void **state)
+{
+    (void)state;
+    return system("PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 " SOURCE_DIR
+                  "/tests/io/datasets_fixtures.py 2> fixtures.log") &&
+           unlink("bad.txt");
+}
+
+static void need_fixtures(void)
+{
+    if (access("bad.txt", R_OK)) {
+        print_message("no fixtures: see fixtures.log\n");
+        skip();
+    }
+}
+
+static uint8_t value(size_t n, int y, int x, int c)
+{
+    return (uint8_t)(37 * n + 7 * (size_t)y + 13 * (size_t)x + 29 * (size_t)c);
+}
+
+static bool has_note(const struct image_source *s, const char *text)
+{
+    for (int i = 0; i < s->notes_count; i++)
+        if (strstr(s->notes[i], text))
+            return true;
+    return false;
+}
+
+/* ---------------------------------------------------------------- arrays of pixels */
+
+static void check_pixels(const struct image_source *s, const char *path, size_t train, size_t test)
+{
+    struct source_image image = {0};
+    err e = {0};
+
+    if (s->part[DATASET_TRAIN].count != train || s->part[DATASET_TEST].count != test)
+        fail_msg("%s: %zu and %zu images", path, s->part[DATASET_TRAIN].count, s->part[DATASET_TEST].count);
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (size_t i = 0; i < s->part[part].count; i++) {
+            const uint8_t *at;
+            size_t n = i;
+
+            GOOD(image_source_read(s, (enum dataset_part)part, i, &image, &e));
+            assert_int_equal(image.label, (3 * n + 1) % (size_t)s->classes);
+            assert_int_equal(image.bytes.size, image.height * image.width * image.channels);
+            assert_int_equal(image.bytes.size, image_source_size(s, (enum dataset_part)part, i));
+            at = image.bytes.data;
+            for (int y = 0; y < image.height; y++)
+                for (int x = 0; x < image.width; x++)
+                    for (int c = 0; c < image.channels; c++)
+                        if (*at++ != value(n, y, x, c))
+                            fail_msg("%s: image %zu of part %d differs at (%d, %d, %d)", path, i, part, y, x, c);
+        }
+    assert_int_equal(image_source_read(s, DATASET_TRAIN, train, &image, &e), ERR_BUG);
+    bytes_free(&image.bytes);
+}
+
+static void arrays_are_read_exactly(void **state)
+{
+    static const struct {
+        const char *kind, *path;
+        int classes, channels;
+        const char *last_class, *note;
+    } cases[] = {
+        {"cifar10", "good/cifar10-binary", 10, 3, "class 09", NULL},
+        {"cifar10", "good/cifar10-python2", 10, 3, "class 09", NULL},
+        {"cifar10", "good/cifar10-python3", 10, 3, "class 09", NULL},
+        {"cifar100", "good/cifar100-binary", 100, 3, "class 99", NULL},
+        {"cifar100", "good/cifar100-python2", 100, 3, "class 99", NULL},
+        {"cifar100", "good/cifar100-python3", 100, 3, "class 99", NULL},
+        {"mnist", "good/mnist", 10, 1, "9", NULL},
+        {"mnist", "good/mnist-gz", 10, 1, "9", NULL},
+        {"mnist", "good/mnist-members", 10, 1, "9", NULL},
+        {"mnist", "good/mnist-trailing", 10, 1, "9", "7 bytes after the gzip stream"},
+        {"fashion-mnist", "good/mnist-gz", 10, 1, "Ankle boot", NULL},
+        {"svhn", "good/svhn-plain", 10, 3, "9", NULL},
+        {"svhn", "good/svhn-compressed", 10, 3, "9", NULL},
+        {"svhn", "good/svhn-extra", 10, 3, "9", NULL},
+        {"svhn", "good/svhn-double", 10, 3, "9", NULL},
+        {"svhn", "good/svhn-narrow", 10, 3, "9", NULL},
+    };
+
+    (void)state;
+    need_fixtures();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image_source s;
+        err e = {0};
+
+        GOOD(image_source_open(cases[i].kind, cases[i].path, &partial, &s, &e));
+        assert_int_equal(s.classes, cases[i].classes);
+        assert_int_equal(s.channels, cases[i].channels);
+        assert_string_equal(s.class_names[s.classes - 1], cases[i].last_class);
+        assert_int_equal(s.notes_count > 0, cases[i].note != NULL);
+        if (cases[i].note && !has_note(&s, cases[i].note))
+            fail_msg("%s: the note is '%s'", cases[i].path, s.notes[0]);
+        check_pixels(&s, cases[i].path, 15, 3);
+        image_source_close(&s);
+        image_source_close(&s);
+        assert_int_equal(image_source_open(cases[i].kind, cases[i].path, &(struct source_options){0}, &s, &e),
+                         ERR_DAMAGED); /* published are more */
+        assert_int_equal(fault_of(&e), FAULT_RANGE);
+        assert_non_null(strstr(e.text, "--allow-partial"));
+    }
+}
+
+/* ---------------------------------------------------------------- files */
+
+/* The names of a part, less a prefix, against the lines of a file, which may begin with a label. */
+static void check_files(const struct image_source *s, enum dataset_part part, const char *prefix, const char *list,
+                        bool labels)
+{
+    const struct source_part *p = &s->part[part];
+    struct text_lines lines;
+    err e = {0};
+
+    GOOD(text_lines_read_path(list, &lines, &e));
+    if (lines.count != p->count)
+        fail_msg("%s: %zu lines, %zu images", list, lines.count, p->count);
+    for (size_t i = 0; i < lines.count; i++) {
+        char *line = lines.lines[i];
+
+        if (labels) {
+            assert_int_equal(p->labels[i], strtol(line, &line, 10));
+            line++;
+        }
+        if (strncmp(p->files[i], prefix, strlen(prefix)) || strcmp(p->files[i] + strlen(prefix), line))
+            fail_msg("%s:%zu: '%s' is image '%s'", list, i + 1, line, p->files[i]);
+    }
+    text_lines_free(&lines);
+}
+
+static void folders_are_in_torchvision_s_order(void **state)
+{
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    GOOD(image_source_open("folder", "good/folder", &partial, &s, &e));
+    assert_int_equal(s.classes, 4);
+    assert_string_equal(s.class_names[0], "B");
+    assert_string_equal(s.class_names[2], "a-b");
+    check_files(&s, DATASET_TRAIN, "", "good/folder-train.txt", false);
+    check_files(&s, DATASET_TEST, "", "good/folder-test.txt", false);
+    assert_true(has_note(&s, ".ipynb_checkpoints was passed over"));
+    assert_true(has_note(&s, "._z.jpg was passed over"));
+    image_source_close(&s);
+    GOOD(image_source_open("folder", "good/folder/train", &(struct source_options){.seed = 7, .seeded = true}, &s, &e));
+    assert_int_equal(s.part[DATASET_TRAIN].count, 25); /* int(0.8 * 32) */
+    assert_int_equal(s.part[DATASET_TEST].count, 7);
+    assert_true(has_note(&s, "seed 7"));
+    image_source_close(&s);
+}
+
+static void links_inside_the_folder_are_followed(void **state)
+{
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    if (access("good/linked", F_OK)) {
+        assert_int_equal(system("cp -r good/folder good/linked && ln -s ../a/9.jpg good/linked/train/B/8.jpg"), 0);
+    }
+    if (image_source_open("folder", "good/linked", &partial, &s,
+                          &e)) { /* where the kernel cannot promise to stay inside */
+        assert_int_equal(fault_of(&e), FAULT_PATH);
+        return;
+    }
+    assert_int_equal(s.part[DATASET_TRAIN].count, 4 * 8 + 1);
+    image_source_close(&s);
+}
+
+static void notmnist_is_read(void **state)
+{
+    struct source_image image = {0};
+    struct picture picture = {0};
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    GOOD(image_source_open("notmnist", "good/notmnist", &partial, &s, &e));
+    assert_int_equal(s.part[DATASET_TRAIN].count, 41);
+    assert_int_equal(s.part[DATASET_TEST].count, 20);
+    assert_int_equal(s.part[DATASET_TRAIN].labels[40], 9);
+    assert_int_equal(s.height, 28);
+    assert_string_equal(s.class_names[9], "J");
+    GOOD(image_source_read(&s, DATASET_TRAIN, 0, &image, &e)); /* E..., Q..., R..., RGV... (empty), W... of A */
+    GOOD(picture_decode(image.bytes.data, image.bytes.size, PICTURE_STRICT, &picture, &e));
+    assert_int_equal(picture.width, 28);
+    GOOD(image_source_read(&s, DATASET_TRAIN, 3, &image, &e));
+    assert_int_equal(image.bytes.size, 0);
+    assert_int_equal(picture_decode(image.bytes.data, image.bytes.size, PICTURE_STRICT, &picture, &e), ERR_DAMAGED);
+    picture_free(&picture);
+    bytes_free(&image.bytes);
+    image_source_close(&s);
+}
+
+static void imagenet_r_has_three_layouts(void **state)
+{
+    const struct source_options coda = {.list = {"good/coda-train.yaml", "good/coda-test.yaml"}},
+                                half = {.list = {"good/coda-train.yaml", NULL}},
+                                twice = {.list = {"good/coda-test.yaml", "good/coda-test.txt"}};
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    GOOD(image_source_open("imagenet-r", "good/imagenet-r", &partial, &s, &e));
+    assert_int_equal(s.part[DATASET_TRAIN].count, 32);
+    assert_int_equal(s.part[DATASET_TEST].count, 8);
+    assert_string_equal(s.class_names[0], "n00000007");
+    assert_true(has_note(&s, "file names are not the published ones (40 images"));
+    image_source_close(&s);
+    for (int lists = 0; lists < 2; lists++) { /* as the official code leaves it; by lists */
+        GOOD(image_source_open("imagenet-r", lists ? "good/imagenet-r" : "good/imagenet-r-split",
+                               lists ? &coda : &partial, &s, &e));
+        check_files(&s, DATASET_TEST, lists ? "" : "test/", "good/coda-test.txt", false);
+        assert_int_equal(s.part[DATASET_TRAIN].count, 32);
+        assert_int_equal(s.part[DATASET_TEST].labels[7], 3); /* sorted, not CODA-Prompt's number 2 */
+        assert_true(has_note(&s, "the split is none of the published ones"));
+        image_source_close(&s);
+    }
+    assert_int_equal(image_source_open("imagenet-r", "good/imagenet-r", &half, &s, &e), ERR_USAGE);
+    e = (err){0};
+    assert_int_equal(image_source_open("imagenet-r", "good/imagenet-r", &twice, &s, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_DUP);
+}
+
+/* A listing of 30,000 names, split with seed 42: the permutation begins as formats.md C.5 says, and the digest of the test images is
+ * the one that torch and hashlib come to. */
+static void a_split_of_30000_is_torch_s(void **state)
+{
+    static const int first[] = {7542, 10109, 19114, 5209, 9270}; /* all among the training images */
+    char name[40], hex[CHECKSUM_HEX], expected[CHECKSUM_HEX] = "";
+    struct image_source s = {.root = {.path = (char *)"listing", .fd = -1}};
+    FILE *file;
+    err e = {0};
+
+    (void)state;
+    for (int i = 0; i < 30000; i++) {
+        snprintf(name, sizeof name, "n%08d/%05d.jpg", i % 200, i);
+        GOOD(source_add_file(&s, DATASET_TRAIN, name, i, &e));
+    }
+    GOOD(folder_split(&s, 42, &e));
+    assert_int_equal(s.part[DATASET_TRAIN].count, 24000);
+    assert_int_equal(s.part[DATASET_TEST].count, 6000);
+    for (size_t i = 1; i < 6000; i++)
+        assert_true(s.part[DATASET_TEST].labels[i - 1] < s.part[DATASET_TEST].labels[i]); /* the order of the list */
+    for (size_t k = 0; k < 5; k++)
+        for (size_t i = 0; i < 6000; i++)
+            assert_int_not_equal(s.part[DATASET_TEST].labels[i], first[k]);
+    GOOD(checksum_files(&s, DATASET_TEST, "", hex, &e));
+    s.root.path = NULL;
+    image_source_close(&s);
+    if (!(file = fopen("good/split.txt", "r"))) {
+        print_message("torch is not installed\n");
+        skip();
+    }
+    assert_int_equal(fread(expected, 1, 64, file), 64);
+    fclose(file);
+    assert_string_equal(hex, expected);
+}
+
+static void cub_is_joined_by_number(void **state)
+{
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    GOOD(image_source_open("cub200", "good/cub200", &partial, &s, &e));
+    check_files(&s, DATASET_TRAIN, "images/", "good/cub200-train.txt", true);
+    check_files(&s, DATASET_TEST, "images/", "good/cub200-test.txt", true);
+    assert_string_equal(s.class_names[2], "003.Sooty_Albatross");
+    assert_true(has_note(&s, "12 images, 11788 were published"));
+    image_source_close(&s);
+    GOOD(image_source_open("cub200", "good/cub200-split", &partial, &s, &e)); /* the official code's layout: the same */
+    check_files(&s, DATASET_TRAIN, "train/", "good/cub200-train.txt", true);
+    check_files(&s, DATASET_TEST, "test/", "good/cub200-test.txt", true);
+    image_source_close(&s);
+}
+
+static void tiny_imagenet_is_sorted(void **state)
+{
+    static const char *const names[] = {"n01", "n02", "n03"};
+    struct image_source s, sorted;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    GOOD(image_source_open("tiny-imagenet", "good/tiny", &partial, &s, &e));
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(s.class_names[i], names[i]); /* wnids.txt begins with n03 */
+    assert_int_equal(s.part[DATASET_TRAIN].count, 9);
+    check_files(&s, DATASET_TEST, "val/images/", "good/tiny-test.txt", true);
+    GOOD(image_source_open("tiny-imagenet", "good/tiny-sorted", &partial, &sorted, &e));
+    assert_int_equal(sorted.part[DATASET_TEST].count, s.part[DATASET_TEST].count);
+    for (size_t i = 0; i < s.part[DATASET_TEST].count; i++) {
+        assert_int_equal(sorted.part[DATASET_TEST].labels[i], s.part[DATASET_TEST].labels[i]);
+        assert_string_equal(strrchr(sorted.part[DATASET_TEST].files[i], '/'),
+                            strrchr(s.part[DATASET_TEST].files[i], '/'));
+    }
+    image_source_close(&s);
+    image_source_close(&sorted);
+}
+
+static void manifests_are_read(void **state)
+{
+    struct image_source s;
+    struct source_image image = {0};
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    GOOD(image_source_open("csv", "good/csv", &partial, &s, &e));
+    assert_int_equal(s.classes, 3);
+    assert_string_equal(s.class_names[0], "cat");
+    assert_string_equal(s.class_names[2], "zebra");
+    assert_int_equal(s.part[DATASET_TRAIN].count, 3);
+    assert_string_equal(s.part[DATASET_TRAIN].files[0], "b/x,1.jpg");
+    assert_string_equal(s.part[DATASET_TRAIN].files[1], "b/\xc3\xbc.jpg");
+    assert_string_equal(s.part[DATASET_TEST].files[0], "b/\"q\".jpg");
+    assert_int_equal(s.part[DATASET_TRAIN].labels[0], 2);
+    assert_string_equal(s.sequence, "[[0],[1,2]]");
+    assert_true(has_note(&s, "the column 'remark' was passed over"));
+    assert_true(has_note(&s, "1 images of the split val"));
+    GOOD(image_source_read(&s, DATASET_TEST, 0, &image, &e));
+    assert_int_equal(picture_format_of(image.bytes.data, image.bytes.size), PICTURE_JPEG);
+    bytes_free(&image.bytes);
+    image_source_close(&s);
+    GOOD(image_source_open("csv", "good/csv-ids/manifest.csv", &partial, &s, &e));
+    assert_int_equal(s.classes, 3);
+    assert_int_equal(s.part[DATASET_TRAIN].labels[1], 2);
+    assert_string_equal(s.class_names[2], "2");
+    assert_int_equal(image_source_read(&s, DATASET_TRAIN, 0, &image, &e), ERR_MISSING);
+    bytes_free(&image.bytes);
+    image_source_close(&s);
+    e = (err){0};
+    GOOD(image_source_open("csv", "good/csv-classes", &partial, &s, &e)); /* names and numbers, but said to be names */
+    assert_string_equal(s.class_names[0], "7");
+    assert_int_equal(s.part[DATASET_TRAIN].labels[0], 1);
+    assert_int_equal(s.part[DATASET_TRAIN].labels[1], 2);
+    assert_int_equal(s.part[DATASET_TEST].labels[0], 0);
+    image_source_close(&s);
+}
+
+/* ---------------------------------------------------------------- what is broken */
+
+static void every_broken_one_has_its_fault(void **state)
+{
+    char kind[40], path[100], code[40];
+    int cases = 0, wrong = 0;
+    FILE *list;
+
+    (void)state;
+    need_fixtures();
+    list = fopen("bad.txt", "r");
+    assert_non_null(list);
+    while (fscanf(list, "%39s %99s %39s", kind, path, code) == 3) {
+        struct image_source s;
+        err e = {0};
+
+        image_source_open(kind, path, &partial, &s, &e);
+        if (!e.code || strcmp(fault_name(fault_of(&e)), code)) {
+            print_message("%s: expected %s, got '%s'\n", path, code, e.code ? e.text : "no error");
+            wrong++;
+        }
+        image_source_close(&s);
+        cases++;
+    }
+    fclose(list);
+    assert_true(cases > 150);
+    assert_int_equal(wrong, 0);
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    struct image_source s;
+    const struct data_kind *kind;
+    err e = {0};
+
+    (void)state;
+    mkdir("nothing", 0777);
+    for (size_t i = 0; (kind = data_kind(i)); i++) {
+        assert_int_not_equal(image_source_open(kind->name, "no-such-folder", &partial, &s, &e), 0);
+        assert_int_equal(e.code, ERR_MISSING);
+        assert_non_null(strstr(e.text, kind->name));
+        e = (err){0};
+        assert_int_not_equal(image_source_open(kind->name, "nothing", &partial, &s, &e), 0);
+        assert_true(e.code == ERR_MISSING || fault_of(&e) == FAULT_MISSING);
+        e = (err){0};
+    }
+    assert_int_equal(image_source_open("imagenet", "nothing", &partial, &s, &e), ERR_USAGE);
+    assert_non_null(strstr(e.text, "imagenet-r, cub200"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arrays_are_read_exactly),
+        cmocka_unit_test(folders_are_in_torchvision_s_order),
+        cmocka_unit_test(links_inside_the_folder_are_followed),
+        cmocka_unit_test(notmnist_is_read),
+        cmocka_unit_test(imagenet_r_has_three_layouts),
+        cmocka_unit_test(a_split_of_30000_is_torch_s),
+        cmocka_unit_test(cub_is_joined_by_number),
+        cmocka_unit_test(tiny_imagenet_is_sorted),
+        cmocka_unit_test(manifests_are_read),
+        cmocka_unit_test(every_broken_one_has_its_fault),
+        cmocka_unit_test(what_is_missing_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, make_fixtures, NULL);
+}
