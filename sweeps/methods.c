@@ -33,7 +33,6 @@ const struct need stage_needs[] = {
     {STAGE_TII, STAGE_TII, NEED_PREVIOUS, false},
     {STAGE_WTP, STAGE_WTP, NEED_BEFORE, false},
     {STAGE_WTP, STAGE_TAP, NEED_PREVIOUS, true},
-    {STAGE_INFER, STAGE_FEATURES, NEED_WHOLE, false},
     {STAGE_INFER, STAGE_TII, NEED_SAME, false},
     {STAGE_INFER, STAGE_WTP, NEED_UP_TO, false},
     {STAGE_INFER, STAGE_INFER, NEED_PREVIOUS, false},

@@ -4,7 +4,7 @@
  *
  *   norga, hide   tii(t)   <- features, tii(t-1)
  *                 wtp(t)   <- wtp(t-1)                 [and tap(t-1) where feature.norm is fc_norm, whose weights both train]
- *                 infer(t) <- features, tii(t), wtp(t), infer(t-1)
+ *                 infer(t) <- tii(t), wtp(t), infer(t-1)
  *                 tap(t)   <- infer(t), wtp(t), tap(t-1)          the last one, tap(T-1), is the trial's result
  *   sequential    sequential(t) <- features, sequential(t-1)
  *   joint         joint

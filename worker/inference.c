@@ -56,7 +56,7 @@ static int read_slots(struct inference *f, err *e)
     return 0;
 }
 
-static int read_tii(struct inference *f, err *e)
+int inference_open_tii(struct inference *f, err *e)
 {
     h5 *file;
 
@@ -79,7 +79,7 @@ int inference_open(struct inference *f, struct stage_run *run, const struct mate
     if (e->code || prompting_open(&f->prompting, run, &m->backbone->shape, f->batch, e) ||
         allocate(f, (size_t)tasks, e))
         return e->code;
-    return read_slots(f, e) ? (int)e->code : read_tii(f, e);
+    return read_slots(f, e);
 }
 
 int inference_open_one(struct inference *f, struct stage_run *run, const struct material *m, int batch, h5 *file,
@@ -107,11 +107,12 @@ void inference_close(struct inference *f)
     memset(f, 0, sizeof *f);
 }
 
-/* Every image of a batch gets the batch's most frequent task; ties go to the lowest (methods.md Q6, Q29). */
-static void vote(struct inference *f, int32_t *inferred, int n)
+void inference_vote(struct inference *f, int32_t *inferred, int n)
 {
     int best = 0;
 
+    if (!f->vote)
+        return;
     memset(f->counts, 0, (size_t)f->tasks * sizeof *f->counts);
     for (int i = 0; i < n; i++)
         f->counts[inferred[i]]++;
@@ -127,8 +128,7 @@ void inference_tasks(struct inference *f, const float *z, int n, int32_t *inferr
     tii_forward(&f->tii, z, n, f->logits);
     for (int i = 0; i < n; i++)
         inferred[i] = tii_task(f->logits + (size_t)i * (size_t)f->sequence->classes, f->sequence, f->tasks);
-    if (f->vote)
-        vote(f, inferred, n);
+    inference_vote(f, inferred, n);
 }
 
 int inference_features(struct inference *f, enum dataset_part part, const size_t *positions, const int32_t *inferred,

@@ -27,17 +27,23 @@ struct inference {
     int *counts;            /* (tasks): votes */
 };
 
-/* What is known after `tasks` tasks: tii of the last one and the prompts of all, which the run's job lists among its inputs.
- * Batches are those of evaluate.batch.  inference_close() in any case. */
+/* What is known after `tasks` tasks: the prompts of all, which the run's job lists among its inputs.  Batches are those of
+ * evaluate.batch.  inference_close() in any case. */
 int inference_open(struct inference *f, struct stage_run *run, const struct material *m, const struct class_sequence *s,
                    int tasks, err *e);
+/* The learner of task inference too, from tii of the last task: for other images than those whose tasks that stage has written
+ * down. */
+int inference_open_tii(struct inference *f, err *e);
 /* The same with one prompt for all images, from the open file, and no tasks to infer: what `joint` learns. */
 int inference_open_one(struct inference *f, struct stage_run *run, const struct material *m, int batch, h5 *file,
                        err *e);
 void inference_close(struct inference *f);
 
-/* Features without prompts z (n, D) -> the task of the largest logit among the classes seen.  n <= batch: one batch. */
+/* Features without prompts z (n, D) -> the inferred tasks of n <= batch images, one batch.  After inference_open_tii(). */
 void inference_tasks(struct inference *f, const float *z, int n, int32_t *inferred);
+/* With evaluate.vote batch, every image of a batch gets the batch's most frequent task; ties go to the lowest (methods.md Q6,
+ * Q29). */
+void inference_vote(struct inference *f, int32_t *inferred, int n);
 /* The features (n, D) of n <= batch images at these positions, each under the prompt of its task. */
 int inference_features(struct inference *f, enum dataset_part part, const size_t *positions, const int32_t *inferred,
                        int n, float *features, err *e);

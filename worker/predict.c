@@ -155,7 +155,7 @@ static int compute_features(struct predict *p, h5 *file, err *e)
         break;
     default:
         if (!features_compute(&p->run, &p->material, p->part, PART_COUNT, p->out->features, 0, 0.3, e) &&
-            !inference_open(&f, &p->run, &p->material, &p->sequence, p->tasks, e))
+            !inference_open(&f, &p->run, &p->material, &p->sequence, p->tasks, e) && !inference_open_tii(&f, e))
             prompt_all(p, &f, e);
     }
     inference_close(&f);

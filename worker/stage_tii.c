@@ -2,7 +2,10 @@
  * aligned on drawn features of all classes seen (methods.md 1.3, 1.6).
  *
  * Without augmentation the features of the frozen backbone never change, so training reads them from the features stage; with
- * augmentation every image passes the backbone anew. */
+ * augmentation every image passes the backbone anew.
+ *
+ * The checkpoint also holds the task inferred for every test image of the tasks seen: every trial that builds on this stage needs
+ * them, whatever its prompts are. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +38,7 @@ struct tii_stage {
     size_t *batch_positions; /* (batch) */
     size_t count;
     float *z, *logits; /* (batch, D), (batch, C) */
+    int32_t *inferred; /* of every test image by its position, -1 if its task is still to come */
     int32_t *labels;   /* (batch) */
     /* with augmentation only */
     struct material material;
@@ -172,8 +176,10 @@ static int evaluate_now(struct tii_stage *s, const char *phase, err *e)
             features_of_tasks(set, &s->sequence, t, t, &positions, &count, e))
             break;
         infer_rows(s, positions, count, y + n * D, inferred + n);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             labels[n + i] = set->labels[positions[i]];
+            s->inferred[positions[i]] = inferred[n + i];
+        }
         first[t + 1] = n += count;
         free(positions);
     }
@@ -243,24 +249,28 @@ static int start_from(struct tii_stage *s, err *e)
 static int work(struct tii_stage *s, err *e)
 {
     int task = s->run->job->task;
-    size_t batch = (size_t)s->o.batch;
+    size_t batch = (size_t)s->o.batch, tests;
     h5 *file;
 
     if (features_open(s->run, &s->features, e) || stage_sequence(s->run, s->features->classes, &s->sequence, e) ||
         features_of_tasks(&s->features->part[DATASET_TRAIN], &s->sequence, task, task, &s->positions, &s->count, e) ||
         tii_create(&s->model, s->run, s->features->classes, s->features->width, s->o.batch, e) || open_images(s, e))
         return e->code;
+    tests = s->features->part[DATASET_TEST].count;
+    s->inferred = malloc((tests + 1) * sizeof *s->inferred);
     s->allowed = stage_allowed(&s->sequence, task, task, e);
     s->z = malloc(batch * (size_t)(s->features->width + s->features->classes) * sizeof *s->z);
     s->labels = malloc(batch * sizeof *s->labels);
     s->batch_positions = malloc(batch * sizeof *s->batch_positions);
-    if (!s->allowed || !s->z || !s->labels || !s->batch_positions)
+    if (!s->inferred || !s->allowed || !s->z || !s->labels || !s->batch_positions)
         return err_set(e, ERR_NOMEM, "no memory for a batch of %zu", batch);
+    for (size_t i = 0; i < tests; i++)
+        s->inferred[i] = -1;
     s->logits = s->z + batch * (size_t)s->features->width;
     if (start_from(s, e) || train(s, e) || align(s, e) || evaluate_now(s, "tii-after", e) ||
         stage_create_checkpoint(s->run, &file, e))
         return e->code;
-    if (tii_write(&s->model, file, e)) {
+    if (tii_write(&s->model, file, e) || h5_write(file, "test/inferred", H5_I32, 1, &tests, s->inferred, false, e)) {
         h5_close(file);
         return e->code;
     }
@@ -284,5 +294,6 @@ int stage_tii(struct stage_run *run, err *e)
     free(s.batch_positions);
     free(s.z);
     free(s.labels);
+    free(s.inferred);
     return e->code;
 }

@@ -180,6 +180,81 @@ static void same_bits_everywhere(void **state)
     free(images);
 }
 
+/* Features and gradients of a pass in VIT_PROMPT mode, prompts in blocks 1 and 2. */
+struct passed {
+    float features[B * T * D], prompt[PROMPT], scalars[SCALARS];
+};
+
+static void pass(struct world *x, int first_block, const float *dfeatures, struct passed *out)
+{
+    vit_batch *batch;
+
+    assert_int_equal(vit_batch_create(&batch, &x->w.shape, VIT_PROMPT, B, L, first_block, 1, &x->e), 0);
+    vit_forward(batch, &x->w, x->images, B, &x->prefix, out->features);
+    vit_backward(batch, &x->w, dfeatures, &(struct vit_gradients){.prompt = out->prompt, .scalars = out->scalars});
+    vit_batch_free(batch);
+}
+
+/* Ending the backward pass at the lowest prompted block changes no bit. */
+static void the_blocks_below_the_prompts_are_left_out(void **state)
+{
+    struct passed all, some;
+    struct world x;
+
+    (void)state;
+    world_open(&x, &tiny, GATE_tanh, false);
+    pass(&x, 0, x.weights, &all);
+    pass(&x, 1, x.weights, &some);
+    assert_memory_equal(all.features, some.features, B * D * sizeof(float));
+    assert_memory_equal(all.prompt, some.prompt, sizeof some.prompt);
+    assert_memory_equal(all.scalars, some.scalars, sizeof some.scalars);
+    vit_weights_free(&x.w);
+}
+
+/* Where the class token is the feature, the last block's other rows change no bit: the plain way has them all. */
+static void the_last_block_is_for_the_class_token(void **state)
+{
+    struct vit_shape every_row = tiny;
+    float dfeatures[B * T * D] = {0};
+    struct passed all, token;
+    struct world x;
+
+    (void)state;
+    every_row.pool = VIT_POOL_NONE;
+    world_open(&x, &tiny, GATE_tanh, false);
+    for (int b = 0; b < B; b++)
+        memcpy(dfeatures + b * T * D, x.weights + b * D, D * sizeof *dfeatures);
+    pass(&x, 1, x.weights, &token);
+    x.w.shape = every_row;
+    pass(&x, 1, dfeatures, &all);
+    for (int b = 0; b < B; b++)
+        assert_memory_equal(token.features + b * D, all.features + b * T * D, D * sizeof(float));
+    for (int i = 0; i < PROMPT;
+         i++) /* a sum over rows of which all but one are zero: the zeros may be added elsewhere */
+        assert_true(fabsf(token.prompt[i] - all.prompt[i]) <= 1e-5f * (1 + fabsf(all.prompt[i])));
+    for (int i = 0; i < SCALARS; i++)
+        assert_true(fabsf(token.scalars[i] - all.scalars[i]) <= 1e-5f * (1 + fabsf(all.scalars[i])));
+    vit_weights_free(&x.w);
+}
+
+/* The feature of an image does not depend on the images beside it, so that it can be computed once and kept. */
+static void alone_as_in_company(void **state)
+{
+    float together[B * D], alone[D];
+    struct world x;
+
+    (void)state;
+    world_open(&x, &tiny, GATE_tanh, false);
+    for (int prompted = 0; prompted < 2; prompted++) {
+        forward(&x, VIT_INFER, 1, 0, B, prompted, together, NULL);
+        for (int b = 0; b < B; b++) {
+            forward(&x, VIT_INFER, 1, b, 1, prompted, alone, NULL);
+            assert_memory_equal(alone, together + b * D, sizeof alone);
+        }
+    }
+    vit_weights_free(&x.w);
+}
+
 /* The map of methods.md 2.5, checked there for B = 4 and 5. */
 static void official_prefix_map(void **state)
 {
@@ -235,9 +310,14 @@ static void bad_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prompt_gradients),     cmocka_unit_test(weight_gradients),
-        cmocka_unit_test(same_bits_everywhere), cmocka_unit_test(official_prefix_map),
+        cmocka_unit_test(prompt_gradients),
+        cmocka_unit_test(weight_gradients),
+        cmocka_unit_test(same_bits_everywhere),
+        cmocka_unit_test(official_prefix_map),
         cmocka_unit_test(bad_shapes),
+        cmocka_unit_test(the_blocks_below_the_prompts_are_left_out),
+        cmocka_unit_test(the_last_block_is_for_the_class_token),
+        cmocka_unit_test(alone_as_in_company),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
