@@ -285,7 +285,7 @@ static void test_jobs(void **state)
             break;
         case STAGE_INFER:
             expected = 2 + (t + 1) + (t > 0);
-            assert_true(has_input(&job, STAGE_FEATURES, -1) && has_input(&job, STAGE_TII, t));
+            assert_true(!has_input(&job, STAGE_FEATURES, -1) && has_input(&job, STAGE_TII, t));
             for (int k = 0; k <= t; k++)
                 assert_true(has_input(&job, STAGE_WTP, k));
             assert_int_equal(has_input(&job, STAGE_INFER, t - 1), t > 0);
