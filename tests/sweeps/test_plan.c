@@ -284,7 +284,7 @@ static void test_jobs(void **state)
             assert_int_equal(has_input(&job, STAGE_TAP, t - 1), fc_norm && t);
             break;
         case STAGE_INFER:
-            expected = 2 + (t + 1) + (t > 0);
+            expected = 1 + (t + 1) + (t > 0);
             assert_true(!has_input(&job, STAGE_FEATURES, -1) && has_input(&job, STAGE_TII, t));
             for (int k = 0; k <= t; k++)
                 assert_true(has_input(&job, STAGE_WTP, k));
