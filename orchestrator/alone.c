@@ -128,6 +128,8 @@ static int run_stages(struct study *s, ledger *l, struct console *console, err *
 
 int alone_run(struct study *s, const struct results_origin *origin, struct console *console, err *e)
 {
+    double start = clock_monotonic(), start_cpu = clock_cpu();
+    struct run_figures f = {0};
     char host[NAME_SIZE] = "";
     struct standing standing = {0};
     ledger *l = NULL;
@@ -136,11 +138,15 @@ int alone_run(struct study *s, const struct results_origin *origin, struct conso
     history_free(&s->history);
     gethostname(host, sizeof host - 1);
     if (!ledger_open(s->folder.ledger, history_visit, &s->history, &s->ledger, &l, e) &&
-        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, origin->version, clock_wall()), e))
+        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, origin->version, clock_wall()), e)) {
+        f.stages = -s->history.finished;
         run_stages(s, l, console, e);
-    if (l &&
-        !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", clock_wall(), clock_cpu()),
-                &later) &&
+        f.stages += s->history.finished;
+    }
+    f.seconds = clock_monotonic() - start;
+    f.cpu = clock_cpu();
+    f.loop_cpu = f.cpu - start_cpu;
+    if (l && !record(s, l, FACT_ENDED, fact_ended(e->code ? err_name(e->code) : "done", clock_wall(), &f), &later) &&
         !standing_make(&s->plan, &s->history, &standing, &later))
         results_make(&s->plan, &s->folder, &s->history, &standing, origin, &later);
     standing_free(&standing);

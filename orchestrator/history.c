@@ -69,7 +69,7 @@ static json_t *attempt_json(const struct attempt *a)
 /* A time as facts have it: in whole microseconds, so that what was written is what is read. */
 static double in_microseconds(double seconds)
 {
-    return fabs(seconds) < 1e10 ? round(1e6 * seconds) / 1e6 : 0;
+    return fabs(seconds) < 1e10 ? round(1e6 * seconds) / 1e6 + 0. : 0; /* never -0 */
 }
 
 /* The attempt as its fact will be read. */
@@ -180,9 +180,11 @@ char *fact_pruned(const struct digest *trial, int after_task, const char *why)
         json_pack("{s:o, s:i, s:o}", "trial", json_key(trial), "after_task", after_task, "why", json_text(why)));
 }
 
-char *fact_ended(const char *how, double when, double cpu)
+char *fact_ended(const char *how, double when, const struct run_figures *f)
 {
-    return finish_json(json_pack("{s:s, s:f, s:f}", "how", how, "when", when, "cpu", cpu));
+    return finish_json(json_pack("{s:s, s:f, s:I, s:f, s:f, s:f, s:f}", "how", how, "when", when, "stages",
+                                 (json_int_t)f->stages, "seconds", f->seconds, "cpu", f->cpu, "loop_cpu", f->loop_cpu,
+                                 "results_cpu", f->results_cpu));
 }
 
 /* ------------------------------------------------------------------------------------------------ finding stages */

@@ -45,6 +45,14 @@ struct attempt {
     double started, seconds;
 };
 
+/* What a run took, for ENDED.  Times in s. */
+struct run_figures {
+    int64_t stages; /* that it finished */
+    double seconds; /* from the first lease on */
+    /* processor time of rank 0: all, since the first lease, and for results.h5, which other processes make */
+    double cpu, loop_cpu, results_cpu;
+};
+
 /* Payloads, malloc'd; NULL when memory is out. */
 char *fact_begun(const char *host, int pid, int workers, const char *version, double when);
 /* rows: JSON {"accuracy": [...], "training": [...]}, as a worker sent them.  Times are written in whole microseconds. */
@@ -55,8 +63,7 @@ char *fact_aside(const struct digest *stage, enum cause cause, const char *text)
 char *fact_forgotten(const struct digest *stage, const char *why);
 char *fact_forgiven(const struct digest *stage);
 char *fact_pruned(const struct digest *trial, int after_task, const char *why);
-/* cpu: seconds of processor time that rank 0 used. */
-char *fact_ended(const char *how, double when, double cpu);
+char *fact_ended(const char *how, double when, const struct run_figures *f);
 
 /* A stage that something is known of. */
 struct history_stage {

@@ -12,12 +12,12 @@
 #include "orchestrator/leader_private.h"
 
 enum { LOG_LIMIT = 4 << 20 };
-static const double SYNC_SECONDS = 0.02;  /* facts of so much time go to the disk together */
-static const double LOOK_SECONDS = 0.2;   /* between two looks at clocks, files and processes */
-static const double LIVE_SECONDS = 0.25;  /* between two writes of live.json */
-static const double RESULTS_SECONDS = 4;  /* least time between two makings of results.h5 */
-static const double RESULTS_SHARE = 0.05; /* most of rank 0's time that they may take */
-static const double STOP_SECONDS = 3.4;   /* from the request to stop to leaving, whatever is still running */
+static const double SYNC_SECONDS = 0.02; /* facts of so much time, */
+static const double SYNC_TIMES = 5;      /* or of so many times what the last group took, go to the disk together */
+static const double LOOK_SECONDS = 0.2;  /* between two looks at clocks, files and processes */
+static const double LIVE_SECONDS = 0.25; /* between two writes of live.json, */
+static const double LIVE_TIMES = 50;     /* or so many times what the last one took */
+static const double STOP_SECONDS = 3.4;  /* from the request to stop to leaving, whatever is still running */
 
 static const double DISMISS_SECONDS = 30; /* for workers to hear that a run could not begin */
 
@@ -62,16 +62,10 @@ static void look_around(struct leader *l)
         if (l->o->beat)
             l->o->beat(l->o->context);
     }
-    if (t - l->lived > LIVE_SECONDS) {
-        l->lived = t;
+    if (t - l->lived > fmax(LIVE_SECONDS, LIVE_TIMES * l->live_took))
         leader_show(l, l->stopping ? "stopping" : "running");
-    }
-    if (l->unshown && !l->stopping && t - l->resulted > fmax(RESULTS_SECONDS, l->results_took / RESULTS_SHARE)) {
-        err e = {0};
-
-        if (leader_make_results(l, &e))
-            rank_log_line(l->log, "", "results.h5 was not made: %s", e.text);
-    }
+    if (!leader_results_busy(l) && !l->stopping && leader_results_due(l))
+        leader_results_begin(l);
 }
 
 static int leases_out(const struct leader *l)
@@ -138,7 +132,7 @@ static void loop(struct leader *l)
             active = true;
         }
         leader_hand_out(l);
-        if (clock_monotonic() - l->synced > SYNC_SECONDS)
+        if (clock_monotonic() - l->synced > fmax(SYNC_SECONDS, SYNC_TIMES * l->sync_took))
             leader_sync(l);
         look_around(l);
         if (l->stopping && !told) {
@@ -188,7 +182,7 @@ static int begin(struct leader *l, err *e)
         l->trial_of_last[i] = -1;
     for (int t = 0; t < p->trials_count; t++)
         l->trial_of_last[p->trials[t].stage] = t;
-    if (rank_log_open(l->o->folder->log, 0, LOG_LIMIT, &l->log, e) ||
+    if (leader_results_open(l, e) || rank_log_open(l->o->folder->log, 0, LOG_LIMIT, &l->log, e) ||
         ledger_open(l->o->folder->ledger, history_visit, &l->history, &summary, &l->ledger, e) ||
         early_stop_create(p, &l->early, e) || queue_create(&q, l->ranks, &l->queue, e) ||
         standing_make(p, &l->history, &s, e))
@@ -203,6 +197,7 @@ static int begin(struct leader *l, err *e)
     snprintf(l->live.sweep, sizeof l->live.sweep, "%s", p->sweep->setting[SETTING_NAME].text);
     l->live.begun = clock_wall();
     l->started = clock_monotonic();
+    l->started_cpu = clock_cpu();
     l->rate_second = (long)l->started;
     l->view = live_view_start();
     return 0;
@@ -226,27 +221,61 @@ static int verdict(struct leader *l, err *e)
     return e->code;
 }
 
+static struct run_figures figures_of(const struct leader *l)
+{
+    return (struct run_figures){.stages = l->finished,
+                                .seconds = clock_monotonic() - l->started,
+                                .cpu = clock_cpu(),
+                                .loop_cpu = clock_cpu() - l->started_cpu,
+                                .results_cpu = l->results_cpu};
+}
+
+/* results.h5 as it shall stay.  Rank 0 goes on giving signs of life. */
+static void make_last_results(struct leader *l, err *e)
+{
+    struct letter letter;
+    int idle = 0;
+
+    if (l->copying > 0 && l->stopping)
+        kill(l->copying, SIGKILL); /* there is no time to make it twice */
+    for (bool last = false; leader_results_busy(l) || !last;) {
+        while (mail_next(l->mail, &letter)) /* nothing is out: greetings at most */
+            leader_take_letter(l, &letter);
+        if (!l->copying) {
+            last = true;
+            leader_results_begin(l);
+        }
+        look_around(l);
+        mail_flush(l->mail);
+        rank_doze(&idle, NULL, 0);
+    }
+    if (l->results_error.code && (!e->code || e->code == ERR_WORKER))
+        *e = l->results_error;
+}
+
 static void finish(struct leader *l, err *e)
 {
+    struct run_figures f = figures_of(l);
     const char *word;
-    err not_shown = {0};
 
     leader_sync(l);
     verdict(l, e);
     word = !e->code ? "finished" : e->code == ERR_WORKER ? "failed" : "incomplete";
     snprintf(l->live.message, sizeof l->live.message, "%.500s", e->text);
     if (!l->storage.code) {
-        leader_record(l, FACT_ENDED, fact_ended(word, clock_wall(), clock_cpu()));
+        leader_record(l, FACT_ENDED, fact_ended(word, clock_wall(), &f));
         leader_sync(l);
-        if (leader_make_results(l, &not_shown)) {
-            rank_log_line(l->log, "", "results.h5 was not made: %s", not_shown.text);
-            if (!e->code || e->code == ERR_WORKER)
-                *e = not_shown;
-        }
+        if (l->o->results)
+            make_last_results(l, e);
     }
     leader_show(l, word);
     live_view_end(&l->view);
-    rank_log_line(l->log, "", "%s%s%s", word, e->code ? ": " : "", e->text);
+    rank_log_line(
+        l->log, "",
+        "%s%s%s (%lld stages in %.1f s; rank 0 used %.2f s of processor time, %.1f us for a stage; results.h5 was "
+        "made %d times in %.2f s)",
+        word, e->code ? ": " : "", e->text, (long long)f.stages, f.seconds, f.loop_cpu,
+        f.stages ? 1e6 * f.loop_cpu / (double)f.stages : 0, l->results_count, l->results_cpu);
 }
 
 static void quit_workers(struct leader *l)
@@ -295,6 +324,7 @@ int leader_run(MPI_Comm comm, const struct leader_options *o, struct leader_end 
     *end = (struct leader_end){l.abrupt, l.no_workers};
     ledger_close(l.ledger);
     early_stop_free(l.early);
+    leader_results_close(&l);
     queue_free(l.queue);
     free(l.failed);
     history_free(&l.history);

@@ -3,7 +3,8 @@
  *   leader.c           the loop, its beginning and its end
  *   leader_work.c      facts, what is wanted, leases, and what comes of them
  *   leader_workers.c   the workers: messages, life and death
- *   leader_show.c      live.json, the progress line, results.h5 */
+ *   leader_show.c      live.json, the progress line
+ *   leader_results.c   results.h5 */
 #ifndef ORCHESTRATOR_LEADER_PRIVATE_H
 #define ORCHESTRATOR_LEADER_PRIVATE_H
 
@@ -17,7 +18,13 @@
 #include "worker/messages.h"
 #include "worker/rank.h"
 
-enum { MOST_LEASES = 64, RATE_SLOTS = 60 };
+enum { MOST_LEASES = 256, RATE_SLOTS = 60 };
+
+/* What the process that makes results.h5 tells rank 0, in memory that they share. */
+struct results_copy {
+    bool whole; /* it came to its end */
+    err error;
+};
 
 struct lease {
     uint64_t id;
@@ -53,17 +60,24 @@ struct leader {
     bool work_changed; /* someone may be able to take something */
     bool stopping, abrupt, no_workers;
     char stop_reason[128];
-    double stop_asked, stop_seconds;      /* when, and how long what is running may take to stop */
-    double saves_after[STAGE_KIND_COUNT]; /* see struct queue_plan */
-    double margin;                        /* s between the last work and the end of everything */
-    err storage;                          /* why nothing can be written any more */
-    double synced, looked, lived, beaten, resulted, results_took;
-    bool unshown; /* facts since results.h5 was made */
+    double stop_asked, stop_seconds;                /* when, and how long what is running may take to stop */
+    double saves_after[STAGE_KIND_COUNT];           /* see struct queue_plan */
+    double margin;                                  /* s between the last work and the end of everything */
+    err storage;                                    /* why nothing can be written any more */
+    double synced, looked, lived, beaten, resulted; /* monotonic s */
+    double sync_took, live_took;                    /* the last time, s */
+    bool unshown;                                   /* facts since results.h5 was made */
+    int copying; /* the process that makes results.h5; 0: none, -1: it could not be started */
+    struct results_copy *copy;
+    double results_last, results_cpu; /* s of processor time, of the last one and of all */
+    int results_count;
+    err results_error; /* of the last one */
     struct live live;
     struct live_view view;
     int finished_in[RATE_SLOTS]; /* stages finished in each of the last seconds */
     long rate_second;
-    double started; /* s, monotonic */
+    double started, started_cpu; /* s, monotonic, and of processor time */
+    int64_t finished;            /* stages, by this run */
 };
 
 /* Hand out nothing more, and end when nothing runs; the first reason counts. */
@@ -97,6 +111,13 @@ void leader_look_after_workers(struct leader *l);
 
 void leader_count_finished(struct leader *l, int n);
 void leader_show(struct leader *l, const char *state);
-int leader_make_results(struct leader *l, err *e);
+
+int leader_results_open(struct leader *l, err *e);
+void leader_results_close(struct leader *l);
+bool leader_results_due(const struct leader *l);
+/* Begin to make results.h5. */
+void leader_results_begin(struct leader *l);
+/* Is it still being made?  Must be asked now and then. */
+bool leader_results_busy(struct leader *l);
 
 #endif

@@ -13,6 +13,7 @@ void leader_count_finished(struct leader *l, int n)
     for (; l->rate_second < second; l->rate_second++)
         l->finished_in[(l->rate_second + 1) % RATE_SLOTS] = 0;
     l->finished_in[second % RATE_SLOTS] += n;
+    l->finished += n;
 }
 
 /* Stages per second over the last minute, or since the beginning. */
@@ -100,6 +101,7 @@ static void fill_live(struct leader *l, const char *state)
 
 void leader_show(struct leader *l, const char *state)
 {
+    double start = clock_monotonic();
     err e = {0};
 
     leader_count_finished(l, 0);
@@ -108,35 +110,6 @@ void leader_show(struct leader *l, const char *state)
     live_write(&l->live, l->o->folder->live, &e); /* a convenience: its failure is no reason to stop */
     if (l->o->show)
         live_show(&l->view, &l->live);
-}
-
-static void mark_running(const struct leader *l, struct standing *s)
-{
-    for (int r = 1; r < l->ranks; r++)
-        for (int i = 0; i < l->workers[r].leases_count; i++) {
-            int t = l->plan->example[l->workers[r].leases[i].stage];
-
-            if (s->trial[t] == TRIAL_WAITING) {
-                s->counts[TRIAL_WAITING]--;
-                s->counts[TRIAL_RUNNING]++;
-                s->trial[t] = TRIAL_RUNNING;
-            }
-        }
-}
-
-int leader_make_results(struct leader *l, err *e)
-{
-    double start = clock_monotonic();
-    struct standing s;
-
-    leader_sync(l);
-    if (!l->o->results || standing_make(l->plan, &l->history, &s, e))
-        return e->code;
-    mark_running(l, &s);
-    l->o->results(l->o->context, &l->history, &s, e);
-    standing_free(&s);
-    l->resulted = clock_monotonic();
-    l->results_took = l->resulted - start;
-    l->unshown = false;
-    return e->code;
+    l->lived = clock_monotonic();
+    l->live_took = l->lived - start;
 }

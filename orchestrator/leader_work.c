@@ -40,9 +40,12 @@ void leader_record(struct leader *l, enum fact type, char *payload)
 
 void leader_sync(struct leader *l)
 {
-    l->synced = clock_monotonic();
+    double start = clock_monotonic();
+
     if (!l->storage.code && ledger_sync(l->ledger, &l->storage))
         leader_stop_soon(l, "the ledger cannot be written");
+    l->synced = clock_monotonic();
+    l->sync_took = l->synced - start;
 }
 
 void leader_label(const struct leader *l, int stage, char *label, size_t size)

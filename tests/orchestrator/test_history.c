@@ -70,7 +70,8 @@ static void test_the_life_of_a_stage(void **state)
     assert_false(history_find(&h, &stage)->finished);
     assert_int_equal(take(&h, FACT_PRUNED, fact_pruned(&trial, 4, "place 9 of 9")), 0);
     assert_int_equal(history_find_pruned(&h, &trial)->after_task, 4);
-    assert_int_equal(take(&h, FACT_ENDED, fact_ended("finished", 2000, 0.5)), 0);
+    assert_int_equal(take(&h, FACT_ENDED, fact_ended("finished", 2000, &(struct run_figures){.stages = 1, .cpu = 0.5})),
+                     0);
     assert_true(h.begun == 999 && h.ended == 2000);
     assert_int_equal(h.attempts_count, 3);
     assert_string_equal(h.attempts[0].outcome, "failed");
@@ -98,6 +99,39 @@ static void test_many_stages_are_found(void **state)
         assert_int_equal(history_find(&h, &d) != NULL, i < 5000);
     }
     history_free(&h);
+}
+
+/* Taken in as rank 0 hears it, or as the ledger tells it: the same state, to the last bit of every time. */
+static void test_both_ways_in_are_one(void **state)
+{
+    const struct digest checkpoint = key(9);
+    struct history heard = {0}, read = {0};
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        struct attempt a = attempt(i % 250, i / 250);
+        err e = {0};
+
+        a.started = 1795333456 + 7.123456789 * i;
+        a.seconds = i % 7 == 0 ? NAN : pow(1.02, i - 1000) * (i % 11 ? 1 : -1);
+        assert_int_equal(take(&read, FACT_DONE, fact_done(&a, &checkpoint, INT64_MIN + i, INFINITY, rows)), 0);
+        assert_int_equal(history_done(&heard, &a, &checkpoint, INT64_MIN + i, rows, &e), 0);
+    }
+    assert_int_equal(read.stages_count, heard.stages_count);
+    assert_int_equal(read.attempts_count, heard.attempts_count);
+    assert_int_equal(read.doubles, heard.doubles);
+    assert_string_equal(read.hosts, heard.hosts);
+    assert_true(read.begun == heard.begun && read.ended == heard.ended);
+    assert_memory_equal(read.attempts, heard.attempts, (size_t)read.attempts_count * sizeof *read.attempts);
+    for (int i = 0; i < read.stages_count; i++) {
+        struct history_stage a = read.stages[i], b = heard.stages[i];
+
+        assert_memory_equal(a.accuracy, b.accuracy, sizeof *a.accuracy);
+        a.accuracy = b.accuracy = NULL;
+        assert_memory_equal(&a, &b, sizeof a);
+    }
+    history_free(&heard);
+    history_free(&read);
 }
 
 /* Each byte of a good record changed in turn: it is taken or refused, and never half taken. */
@@ -131,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_life_of_a_stage),
         cmocka_unit_test(test_many_stages_are_found),
+        cmocka_unit_test(test_both_ways_in_are_one),
         cmocka_unit_test(test_nonsense),
     };
 
