@@ -92,7 +92,10 @@ int command_export(int argc, char **argv)
         to = optarg;
     }
     if (argc - optind != 1 || !to) {
-        usage(stderr);
+        fprintf(stderr, "sluice export: %s; see sluice export --help\n",
+                argc == optind      ? "which output folder?"
+                : argc > optind + 1 ? "one folder at a time"
+                                    : "where to?  --to FOLDER or --to FILE.h5");
         return err_exit_status(ERR_USAGE);
     }
     if (export(argv[optind], to, &e))

@@ -127,6 +127,16 @@ struct chosen {
     const struct report_format *format[MAX_FORMATS];
 };
 
+static int unknown_format(const char *word, err *e)
+{
+    char known[200] = "";
+    size_t n = 0;
+
+    for (int f = 0; f < report_formats_count; f++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s, ", report_formats[f].name);
+    return err_set(e, ERR_USAGE, "there is no format '%.40s'; there are %sall", word, known);
+}
+
 static int take_format(void *context, char *word, err *e)
 {
     struct chosen *c = context;
@@ -142,7 +152,7 @@ static int take_format(void *context, char *word, err *e)
         if (c->count < MAX_FORMATS)
             c->format[c->count++] = &report_formats[f];
     }
-    return found ? 0 : err_set(e, ERR_USAGE, "there is no format '%.40s'; see sluice report --help", word);
+    return found ? 0 : unknown_format(word, e);
 }
 
 /* --- the work --- */
@@ -198,6 +208,16 @@ static int put_out(struct document *d, const struct arguments *args, const struc
     return e->code;
 }
 
+static int unknown_metric(const char *word, err *e)
+{
+    char known[400] = "";
+    size_t n = 0;
+
+    for (int k = 0; k < METRIC_COUNT && n < sizeof known - NAME_SIZE; k++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", k ? ", " : "", metric_info[k].key);
+    return err_set(e, ERR_USAGE, "there is no metric '%.40s'; there are %s", word, known);
+}
+
 static int report(const struct arguments *args, const struct measured *m, err *e)
 {
     struct grouping g = {.m = m};
@@ -210,7 +230,7 @@ static int report(const struct arguments *args, const struct measured *m, err *e
                                      .published = &published};
 
     if (request.main == METRIC_COUNT)
-        return err_set(e, ERR_USAGE, "there is no metric '%.40s'; see sluice report --help", args->metric);
+        return unknown_metric(args->metric, e);
     for (int i = 0; i < MAX_BY; i++)
         g.wanted[i] = -1;
     if (!args->by)
@@ -276,7 +296,8 @@ int command_report(int argc, char **argv)
             *values[c] = optarg;
     }
     if (argc - optind != 1) {
-        usage(stderr);
+        fprintf(stderr, "sluice report: %s; see sluice report --help\n",
+                argc == optind ? "which output folder?" : "one folder at a time");
         return err_exit_status(ERR_USAGE);
     }
     args.path = argv[optind];

@@ -20,11 +20,12 @@ static herr_t keep_first(unsigned n, const H5E_error2_t *error, void *text)
 
 int h5_fail(const h5 *file, enum err_code code, const char *name, const char *what, err *e)
 {
-    char inner[300] = "no further explanation";
+    char inner[300] = "";
 
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, inner);
     H5Eclear2(H5E_DEFAULT);
-    return err_set(e, code, "%s: %s%s%s (HDF5: %s)", file->path, name, *name ? ": " : "", what, inner);
+    return err_set(e, code, "%s: %s%s%s%s%s%s", file->path, name, *name ? ": " : "", what, *inner ? " (HDF5: " : "",
+                   inner, *inner ? ")" : "");
 }
 
 static void quiet(void)

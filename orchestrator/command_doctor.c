@@ -138,14 +138,17 @@ int command_doctor(int argc, char **argv)
     bool json = false, fine = true;
     int c;
 
-    while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (c == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (c != 'j')
-            return 2;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "h", options, NULL)) == 'j')
         json = true;
+    if (c == 'h') {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (c != -1 || optind < argc) {
+        fprintf(stderr, "sluice doctor: cannot understand '%s'; see sluice doctor --help\n",
+                argv[c != -1 ? optind - 1 : optind]);
+        return 2;
     }
     for (int i = 0; i < LOOKS; i++) {
         findings[i].what = looks[i].what;

@@ -118,8 +118,8 @@ static int unknown(const char *key)
 {
     const char *near = option_nearest_key(key);
 
-    fprintf(stderr, "sluice options: there is no option '%s'%s%s%s\n", key, near ? "; did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
+    fprintf(stderr, "sluice options: there is no option '%s'%s%s%s\n", key,
+            near ? "; did you mean '" : "; sluice options lists them all", near ? near : "", near ? "'?" : "");
     return 2;
 }
 

@@ -219,7 +219,7 @@ static void mistakes_are_explained(void **state)
         {{"plain", "--table", "chair"}, "this report has no table 'chair'; it has ablation, differences"},
         {{"plain", "--out", "no/such/place"}, "no/such/place: the folder that it should lie in does not exist"},
         {{"plain", "--colour"}, "'--colour' is no option"},
-        {{"plain", "plain"}, "usage: sluice report"},
+        {{"plain", "plain"}, "one folder at a time"},
         {{"nowhere"}, "nowhere"},
         {{"empty"}, "there is no results.h5 in it"},
     };
