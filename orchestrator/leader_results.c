@@ -15,6 +15,7 @@
 
 static const double RESULTS_SECONDS = 4;  /* least time between two makings of results.h5 */
 static const double RESULTS_SHARE = 0.02; /* most of a processor's time that they may take */
+static const double TRIAL_SECONDS = 4e-5; /* of it for each trial, as far as is known before the first one */
 
 static void mark_running(const struct leader *l, struct standing *s)
 {
@@ -61,6 +62,8 @@ int leader_results_open(struct leader *l, err *e)
     if (shared == MAP_FAILED)
         return err_set(e, ERR_NOMEM, "no memory for a page that two processes share");
     l->copy = shared;
+    l->results_last = TRIAL_SECONDS * l->plan->trials_count;
+    l->resulted = clock_monotonic() - RESULTS_SECONDS; /* that of a small sweep is there from the beginning */
     return 0;
 }
 
