@@ -11,6 +11,21 @@
 
 #include "sweeps/plan.h"
 
+/* A published row that speaks of no trial would stand beside nothing. */
+static void check_published(const char *path, const struct sweep *sweep, const struct plan *plan)
+{
+    for (int i = 0; i < sweep->published_count; i++) {
+        bool any = false;
+        for (int t = 0; t < plan->trials_count && !any; t++) {
+            struct trial_config config;
+            plan_trial_config(plan, t, &config);
+            any = sweep_matches(&sweep->published[i].which, &config);
+        }
+        if (!any)
+            fail_msg("%s: no trial for the published row '%s'", path, sweep->published[i].label);
+    }
+}
+
 static void plan_all(const char *pattern, size_t at_least)
 {
     glob_t found;
@@ -25,6 +40,7 @@ static void plan_all(const char *pattern, size_t at_least)
             fail_msg("%s", e.text);
         assert_true(plan.trials_count >= 1);
         assert_int_equal(sweep.published_count > 0, sweep.published_source[0] != 0);
+        check_published(found.gl_pathv[i], &sweep, &plan);
         plan_free(&plan);
         sweep_free(&sweep);
     }
