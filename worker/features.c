@@ -10,6 +10,8 @@ static struct {
     bool open;
     struct digest key;
     struct features features;
+    uint8_t *later; /* (C): whose features are those of the later pipeline; NULL: there is one only */
+    uint8_t *cifar; /* (C) */
 } kept;
 
 static const char *const part_names[DATASET_PARTS] = {"train", "test"};
@@ -62,6 +64,8 @@ void features_forget(void)
         free(kept.features.part[part].features);
         free(kept.features.part[part].labels);
     }
+    free(kept.later);
+    free(kept.cifar);
     memset(&kept, 0, sizeof kept);
 }
 
@@ -92,6 +96,68 @@ static int read_part(h5 *file, int part, err *e)
     return 0;
 }
 
+/* Which classes' features are those of the later pipeline in this trial's class order. */
+static int later_in(struct stage_run *run, uint8_t *later, err *e)
+{
+    struct class_sequence s;
+
+    if (stage_sequence(run, kept.features.classes, &s, e))
+        return e->code;
+    material_later_classes(kept.cifar, &s, later);
+    sequence_free(&s);
+    return 0;
+}
+
+/* Are the kept features those of this trial's class order? */
+static bool same_order(struct stage_run *run)
+{
+    uint8_t *later = kept.later ? malloc((size_t)kept.features.classes) : NULL;
+    err e = {0};
+    bool same = !kept.later ||
+                (later && !later_in(run, later, &e) && !memcmp(later, kept.later, (size_t)kept.features.classes));
+
+    free(later);
+    return same;
+}
+
+static int take_later(h5 *file, int part, err *e)
+{
+    struct feature_set *set = &kept.features.part[part];
+    size_t D = (size_t)kept.features.width, shape[2];
+    void *data = NULL;
+    char name[32];
+
+    strcpy(name, part_names[part]);
+    strcat(name, "/features_later");
+    if (h5_read_alloc(file, name, H5_F32, 2, shape, (size_t)16 << 30, &data, e))
+        return e->code;
+    if (shape[0] != set->count || shape[1] != D)
+        err_set(e, ERR_DAMAGED, "%zu later features of width %zu for %zu images", shape[0], shape[1], set->count);
+    for (size_t i = 0; i < set->count && !e->code; i++)
+        if (kept.later[set->labels[i]])
+            memcpy(set->features + i * D, (float *)data + i * D, D * sizeof(float));
+    free(data);
+    return e->code;
+}
+
+/* With from_cifar: the features of later tasks. */
+static int read_later(struct stage_run *run, h5 *file, err *e)
+{
+    size_t n = (size_t)kept.features.classes;
+
+    if (!h5_has(file, "cifar_classes"))
+        return 0;
+    kept.cifar = malloc(n);
+    kept.later = malloc(n);
+    if (!kept.cifar || !kept.later)
+        return err_set(e, ERR_NOMEM, "no memory for %zu classes", n);
+    if (h5_read(file, "cifar_classes", H5_U8, 1, &n, kept.cifar, e) || later_in(run, kept.later, e))
+        return e->code;
+    for (int part = 0; part < DATASET_PARTS && !e->code; part++)
+        take_later(file, part, e);
+    return e->code;
+}
+
 int features_open(struct stage_run *run, const struct features **out, err *e)
 {
     const struct stage_input *input = stage_job_input(run->job, STAGE_FEATURES, -1);
@@ -99,7 +165,7 @@ int features_open(struct stage_run *run, const struct features **out, err *e)
     h5 *file;
 
     *out = &kept.features;
-    if (input && kept.open && digest_equal(&kept.key, &input->key))
+    if (input && kept.open && digest_equal(&kept.key, &input->key) && same_order(run))
         return 0;
     features_forget();
     if (stage_open_input(run, STAGE_FEATURES, -1, &file, e))
@@ -107,7 +173,8 @@ int features_open(struct stage_run *run, const struct features **out, err *e)
     if (!h5_read_number(file, "classes", &classes, e)) {
         kept.features.classes = (int)classes;
         if (!read_part(file, DATASET_TRAIN, e))
-            read_part(file, DATASET_TEST, e);
+            if (!read_part(file, DATASET_TEST, e))
+                read_later(run, file, e);
     }
     h5_close(file);
     if (e->code) {

@@ -95,6 +95,8 @@ static int load_image(const void *context, const struct batch_request *r, int i,
     const struct material *m = context;
     struct load_memory *l = memory;
     size_t position = r->positions[i];
+    const struct image_pipeline *pipeline =
+        m->later && m->is_later[material_label(m, r->part, position)] ? m->later : m->pipeline;
     struct image_draw draw;
     struct image image;
 
@@ -104,9 +106,9 @@ static int load_image(const void *context, const struct batch_request *r, int i,
         const struct augment *a = &r->augment;
         rng stream = rng_stream(a->seed, a->purpose, a->task, a->epoch, (uint32_t)position);
 
-        draw = image_draw(m->pipeline, image.height, image.width, &stream);
+        draw = image_draw(pipeline, image.height, image.width, &stream);
     }
-    return image_transform(m->pipeline, m->backbone->shape.side,
+    return image_transform(pipeline, m->backbone->shape.side,
                            image_whole(image.pixels, image.height, image.width, image.channels),
                            r->augmented ? &draw : NULL, out, &l->scratch, e);
 }
@@ -122,6 +124,16 @@ static int open_ahead(struct material *m, err *e)
                                   .make = load_image};
 
     return ahead_create(&m->ahead, &source, m->threads > 1 ? m->threads - 1 : 1, e);
+}
+
+static int open_pipelines(struct material *m, const char *transform, err *e)
+{
+    bool changes = !strcmp(transform, "from_cifar");
+
+    m->pipeline = image_pipeline_by_name(changes ? "default" : transform);
+    m->later = changes ? image_pipeline_by_name("cifar") : NULL;
+    m->is_later = calloc((size_t)m->data->classes + 1, sizeof *m->is_later);
+    return m->is_later ? 0 : err_set(e, ERR_NOMEM, "no memory for %d classes", m->data->classes);
 }
 
 int material_open(struct option_reader *options, struct material *out, err *e)
@@ -141,7 +153,6 @@ int material_open(struct option_reader *options, struct material *out, err *e)
     kept.backbone.shape.no_final_norm = !strcmp(norm, "fc_norm");
     out->backbone = &kept.backbone;
     out->width = kept.backbone.shape.width;
-    out->pipeline = image_pipeline_by_name(transform);
     out->threads = threads && atoi(threads) > 0 ? atoi(threads) : omp_get_num_procs();
     for (int part = 0; part < DATASET_PARTS; part++)
         if (image_set_take(&out->data->part[part], out->data->classes, per_class[part], &out->take[part],
@@ -149,7 +160,7 @@ int material_open(struct option_reader *options, struct material *out, err *e)
             material_close(out);
             return err_context(e, "data set %s, %s images", data, part == DATASET_TRAIN ? "training" : "test");
         }
-    if (open_ahead(out, e))
+    if (open_pipelines(out, transform, e) || open_ahead(out, e))
         material_close(out);
     return e->code;
 }
@@ -159,7 +170,38 @@ void material_close(struct material *m)
     ahead_free(m->ahead);
     for (int part = 0; part < DATASET_PARTS; part++)
         free(m->take[part]);
+    free(m->is_later);
     memset(m, 0, sizeof *m);
+}
+
+void material_cifar_classes(const struct material *m, uint8_t *cifar)
+{
+    for (int c = 0; c < m->data->classes; c++)
+        cifar[c] = strcasestr(m->data->class_names[c], "cifar") != NULL;
+}
+
+void material_later_classes(const uint8_t *cifar, const struct class_sequence *s, uint8_t *later)
+{
+    int first = s->tasks;
+
+    for (int c = 0; c < s->classes; c++)
+        if (cifar[c] && s->task_of[c] < first)
+            first = s->task_of[c];
+    for (int c = 0; c < s->classes; c++)
+        later[c] = s->task_of[c] >= first;
+}
+
+void material_order(struct material *m, const struct class_sequence *s)
+{
+    if (!m->later || s->classes != m->data->classes)
+        return;
+    material_cifar_classes(m, m->is_later);
+    material_later_classes(m->is_later, s, m->is_later);
+}
+
+void material_order_none(struct material *m)
+{
+    memset(m->is_later, 1, (size_t)m->data->classes);
 }
 
 int32_t material_label(const struct material *m, enum dataset_part part, size_t position)

@@ -20,6 +20,9 @@ struct material {
     const struct dataset *data;
     const struct vit_weights *backbone; /* shape with the trial's pool and norm */
     const struct image_pipeline *pipeline;
+    /* dataset.transform from_cifar (methods.md Q7): the pipeline of some classes; NULL otherwise */
+    const struct image_pipeline *later;
+    uint8_t *is_later;           /* (C) whose images go through it; owned */
     int width;                   /* D of a feature */
     size_t *take[DATASET_PARTS]; /* (taken) indices of the images in use, in file order; owned */
     size_t taken[DATASET_PARTS];
@@ -33,6 +36,15 @@ int material_open(struct option_reader *options, struct material *out, err *e);
 void material_close(struct material *m);
 /* Drop what is kept from stage to stage. */
 void material_forget(void);
+
+/* With from_cifar: the pipeline becomes cifar at the first task that has a class of a CIFAR data set, and stays that.  A class is
+ * one if its name says so: "cifar10/airplane".  Does nothing with other transforms, or a data set of another number of classes.
+ * Before it, all images go through `pipeline`; material_order_none(): through `later`. */
+void material_order(struct material *m, const struct class_sequence *s);
+void material_order_none(struct material *m);
+/* cifar (C): is it one?  later (C): does its task come with or after the first such? */
+void material_cifar_classes(const struct material *m, uint8_t *cifar);
+void material_later_classes(const uint8_t *cifar, const struct class_sequence *s, uint8_t *later);
 
 /* The images in use whose class is in task t (of part), as positions in take[], in file order; malloc'd.
  * ERR_DATA if there are none. */

@@ -11,7 +11,7 @@
 #include "io/h5.h"
 #include "worker/stage_run.h"
 
-#define PARTS(P) P(train) P(align) P(train_rows) P(test_rows)
+#define PARTS(P) P(train) P(align) P(train_rows) P(test_rows) P(later_train_rows) P(later_test_rows)
 enum part {
 #define P(name) PART_##name,
     PARTS(P)

@@ -201,6 +201,7 @@ static int predict_all(struct predict *p, err *e)
         return e->code;
     r->stage = kind; /* the class order and the mask are read as the result's stage did */
     if (!open_head(p, file, e) && !stage_sequence(&p->run, p->shape.classes, &p->sequence, e)) {
+        material_order(&p->material, &p->sequence);
         p->tasks = kind == STAGE_JOINT ? p->sequence.tasks : p->result->task + 1;
         r->stage = looks_as(kind);
         if (!list_images(p, e) && !allocate(p, e))

@@ -312,8 +312,10 @@ static int work(struct infer_stage *s, err *e)
 {
     struct material *m = &s->material;
 
-    if (material_open(&s->run->options, m, e) || stage_sequence(s->run, m->data->classes, &s->sequence, e) ||
-        inference_open(&s->inference, s->run, m, &s->sequence, s->run->job->task + 1, e) || list_images(s, e))
+    if (material_open(&s->run->options, m, e) || stage_sequence(s->run, m->data->classes, &s->sequence, e))
+        return e->code;
+    material_order(m, &s->sequence);
+    if (inference_open(&s->inference, s->run, m, &s->sequence, s->run->job->task + 1, e) || list_images(s, e))
         return e->code;
     if (infer_tasks(s, e) || (may_take_over(s) && take_over(s, e)))
         return e->code;

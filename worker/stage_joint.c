@@ -93,6 +93,7 @@ static int work(struct stage_run *run, struct prompt_trainer *t, err *e)
     t->data_seed = f.order_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA);
     if (e->code || material_open(r, &t->material, e) || stage_sequence(run, t->material.data->classes, &t->sequence, e))
         return e->code;
+    material_order(&t->material, &t->sequence);
     t->count = f.images = t->material.taken[DATASET_TRAIN];
     t->positions = malloc(t->count * sizeof *t->positions);
     if (!t->positions)

@@ -108,6 +108,7 @@ static int open_images(struct tii_stage *s, err *e)
         return 0;
     if (material_open(&s->run->options, &s->material, e))
         return e->code;
+    material_order(&s->material, &s->sequence);
     side = (size_t)s->material.backbone->shape.side;
     s->images = malloc((size_t)s->o.batch * 3 * side * side * sizeof *s->images);
     if (!s->images)

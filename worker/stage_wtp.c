@@ -263,8 +263,10 @@ static int work(struct wtp_stage *s, err *e)
     h5 *file;
 
     if (material_open(&s->run->options, &t->material, e) ||
-        stage_sequence(s->run, t->material.data->classes, &t->sequence, e) ||
-        material_of_task(&t->material, DATASET_TRAIN, &t->sequence, task, &t->positions, &t->count, e) ||
+        stage_sequence(s->run, t->material.data->classes, &t->sequence, e))
+        return e->code;
+    material_order(&t->material, &t->sequence);
+    if (material_of_task(&t->material, DATASET_TRAIN, &t->sequence, task, &t->positions, &t->count, e) ||
         read_history(s, e) ||
         prompt_trainer_create(t, s->batch, s->rate, gate_learns(gate_train, task) ? s->rate : 0, s->head_rate, e) ||
         initial_values(s, e))

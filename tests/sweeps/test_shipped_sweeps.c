@@ -140,7 +140,9 @@ static void test_presets(void **state)
                 {OPTION_STATISTICS_KIND, "covariance"},
                 {OPTION_DATASET_TASKS, five ? "5" : "10"},
                 {OPTION_DATASET_SEQUENCE, five ? "permutation:0" : "shuffled"},
-                {OPTION_DATASET_TRANSFORM, strncmp(scripts[i].name, "cifar", 5) ? "default" : "cifar"},
+                {OPTION_DATASET_TRANSFORM, five                                   ? "from_cifar"
+                                           : strncmp(scripts[i].name, "cifar", 5) ? "default"
+                                                                                  : "cifar"},
                 {OPTION_DATASET_AUGMENT, "true"},
                 {OPTION_EVALUATE_VOTE, five ? "batch" : "sample"},
                 {OPTION_EVALUATE_UNSEEN, "keep"},

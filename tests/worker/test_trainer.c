@@ -546,6 +546,54 @@ static void checkpoints_name_their_options(void **state)
     trial_close(&t);
 }
 
+/* ---- the transform that stays on ---- */
+
+/* In this class order, from_cifar is `default` up to stages of this task, and another transform afterwards. */
+static void compare_with(const char *sequence, const char *transform, int tasks_alike)
+{
+    struct trial one, other;
+    char options[200];
+
+    snprintf(options, sizeof options, SHORT " dataset.name=mixed dataset.augment=true dataset.sequence=%s", sequence);
+    trial_open(&one, strcat(options, " dataset.transform=from_cifar"), "from-cifar");
+    *strrchr(options, '=') = 0;
+    trial_open(&other, strcat(strcat(options, "="), transform), "all-alike");
+    free(trial_run(&one));
+    free(trial_run(&other));
+    for (int task = 0; task < WORLD_TASKS; task++) {
+        static const enum stage_kind kinds[] = {STAGE_TII, STAGE_WTP, STAGE_TAP};
+
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            const char *name = kinds[k] == STAGE_WTP ? "prompt" : "head.weight";
+            size_t n;
+            float *a = trial_array(&one, trial_stage(&one, kinds[k], task), name, &n);
+            float *b = trial_array(&other, trial_stage(&other, kinds[k], task), name, &n);
+
+            if (!memcmp(a, b, n * sizeof *a) != (task < tasks_alike))
+                fail_msg("%s, %s: %s(%d) %s", sequence, transform, stage_kind_name(kinds[k]), task,
+                         task < tasks_alike ? "differs" : "is the same");
+            free(a);
+            free(b);
+        }
+    }
+    trial_close(&one);
+    trial_close(&other);
+}
+
+static void cifar_transforms_stay_on(void **state)
+{
+    int per_class[DATASET_PARTS][WORLD_CLASSES];
+
+    (void)state;
+    for (int c = 0; c < WORLD_CLASSES; c++)
+        per_class[DATASET_TRAIN][c] = per_class[DATASET_TEST][c] = 6;
+    world_write_dataset("mixed", per_class);
+    compare_with("[[2,3],[0,1],[4,5]]", "cifar", 3);
+    compare_with("[[0,1],[2,3],[4,5]]", "default", 1);
+    compare_with("[[0,1],[5,4],[3,2]]", "default", 2);
+    compare_with("[[0,1],[2,3],[4,5]]", "cifar", 0);
+}
+
 /* ---- how much an epoch uses ---- */
 
 /* Rows of a training row: their rate times their time. */
@@ -671,6 +719,7 @@ int main(void)
         cmocka_unit_test(the_fold_mixes_in_the_earlier_prompts),
         cmocka_unit_test(the_fold_keeps_the_features),
         cmocka_unit_test(checkpoints_name_their_options),
+        cmocka_unit_test(cifar_transforms_stay_on),
         cmocka_unit_test(an_alignment_takes_as_many_steps_as_there_are_old_classes),
         cmocka_unit_test(python_finds_the_same_accuracy),
         cmocka_unit_test(same_bytes_on_every_run_and_number_of_threads), /* last: no fork after threads */

@@ -61,7 +61,8 @@ void world_write_dataset(const char *name, const int per_class[DATASET_PARTS][WO
     snprintf(d.name, sizeof d.name, "%s", name);
     d.class_names = names;
     for (int c = 0; c < WORLD_CLASSES; c++)
-        snprintf(names[c], sizeof names[c], "stripes %d", c);
+        snprintf(names[c], sizeof names[c], "%s %d",
+                 !strcmp(name, "mixed") && c / 2 == 1 ? "cifar10/stripes" : "stripes", c);
     for (int part = 0; part < DATASET_PARTS; part++) {
         struct image_set *s = &d.part[part];
         uint8_t *pixels = malloc(1000 * image);

@@ -14,7 +14,7 @@ enum { WORLD_CLASSES = 6, WORLD_TRAIN = 12, WORLD_TEST = 6, WORLD_SIDE = 12, WOR
 
 /* Write data set and backbone, and point SLUICE_DATA and SLUICE_BACKBONES here. */
 void world_make(void);
-/* Write <name>.h5 with class c having per_class[part][c] images. */
+/* Write <name>.h5 with class c having per_class[part][c] images.  In a data set "mixed", classes 2 and 3 are of cifar10. */
 void world_write_dataset(const char *name, const int per_class[DATASET_PARTS][WORLD_CLASSES]);
 void world_write_backbone(const char *name, const struct backbone_shape *shape, bool half);
 
