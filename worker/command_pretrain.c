@@ -34,15 +34,6 @@ static void print_help(void)
     puts("\nExample: sluice pretrain sweeps/backbones/vit-micro.yaml --as vit-micro --out vit-micro.h5");
 }
 
-/* Where the backbone goes if the user does not say. */
-static char *store_path(const char *name)
-{
-    const char *home = getenv("HOME");
-    char *path = NULL;
-
-    return asprintf(&path, "%s/.local/share/sluice/backbones/%s.h5", home ? home : ".", name) < 0 ? NULL : path;
-}
-
 static int store(const struct vit_weights *w, const struct pretrain_recipe *r, const char *recipe, const char *name,
                  const char *path, err *e)
 {
@@ -102,7 +93,7 @@ int command_pretrain(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     const char *name = NULL, *out = NULL;
     int threads = omp_get_num_procs(), c;
-    char *path;
+    char path[PATH_SIZE];
     err e = {0};
 
     while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1)
@@ -127,12 +118,8 @@ int command_pretrain(int argc, char **argv)
               stderr);
         return 2;
     }
-    path = out ? strdup(out) : store_path(name);
-    if (!path)
-        err_set(&e, ERR_NOMEM, "no memory for a file name");
-    else
-        run(argv[optind], name, path, threads, &e);
-    free(path);
+    if (out || !backbone_place(name, path, &e))
+        run(argv[optind], name, out ? out : path, threads, &e);
     if (e.code)
         fprintf(stderr, "sluice pretrain: %s%s\n", e.text,
                 e.code == ERR_INTERRUPTED ? "; the same command continues" : "");

@@ -4,7 +4,8 @@
 
 writes  good/<file>          a Vision Transformer as a profile has it, by torch, NumPy, h5py; safetensors by hand
         good.txt             lines: file, profile, profile recognised without being told, side, patch, heads, digest
-        reference.h5         images, and the features that PyTorch computes from each profile's weights
+        reference.h5         images, and the features that PyTorch computes from each profile's weights; resampled positions
+        valid/               tiny files to cut off
         bad/<n>--<KIND>      files that must be refused with that kind (io/containers/fault.h)
         pickles/<n>--<KIND>  bare pickles that must be; <n>--OK must be read
 Status 77: a library is missing.
@@ -332,6 +333,17 @@ def variants(folder, table, w):
             z.writestr(n, np.frombuffer(d, "<u2").byteswap().tobytes() if "/data/" in n else d)
         z.writestr(entries[0][0].split("/")[0] + "/byteorder", "big")
     note("v-bigendian.pth", "dino1k", weights=halves)
+
+
+def positions(reference):
+    """Position embeddings for other image sizes: PyTorch's bicubic interpolation of the grid."""
+    torch.manual_seed(9)
+    for n, m in ((14, 24), (14, 7), (14, 15), (4, 14), (1, 3), (3, 1), (2, 5), (5, 5)):
+        before = torch.randn(1, 1 + n * n, 6)
+        grid = before[:, 1:].reshape(1, n, n, 6).permute(0, 3, 1, 2)
+        after = torch.nn.functional.interpolate(grid, (m, m), mode="bicubic", align_corners=False)
+        after = torch.cat([before[:, :1], after.permute(0, 2, 3, 1).reshape(1, m * m, 6)], 1)
+        reference[f"positions/{n}-{m}/before"], reference[f"positions/{n}-{m}/after"] = before[0].numpy(), after[0].numpy()
 
 
 # ---------------------------------------------------------------- a tiny network for files that must be refused
@@ -884,6 +896,7 @@ def main():
     table = []
     with h5py.File(folder / "reference.h5", "w") as reference:
         good_files(folder / "good", table, reference)
+        positions(reference)
     (folder / "good.txt").write_text("\n".join(table) + "\n")
     for makes in (bad_zips, bad_tensors, bad_weights, bad_legacy, bad_safetensors, bad_arrays, bad_others):
         for case, content, kind in makes():

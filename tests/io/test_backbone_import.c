@@ -22,6 +22,7 @@
 #include "io/containers/fault.h"
 #include "io/containers/pickle.h"
 #include "io/h5.h"
+#include "model/position.h"
 #include "model/vit.h"
 
 enum { IMAGES = 8, SKIPPED = 77, PATH_LENGTH = 600, NAME_LENGTH = 300 };
@@ -201,6 +202,37 @@ static void features_are_pytorchs(void **state)
     }
     h5_close(reference);
     assert_true(checked >= 5 * 5 * 2);
+}
+
+/* 3e-6 is what double and PyTorch's floats differ by; an unchanged grid is the same to the bit. */
+static void positions_are_resampled_as_by_pytorch(void **state)
+{
+    static const int cases[][2] = {{14, 24}, {14, 7}, {14, 15}, {4, 14}, {1, 3}, {3, 1}, {2, 5}, {5, 5}};
+    enum { WIDTH = 6, MOST = (1 + 24 * 24) * WIDTH };
+    static float before[MOST], after[MOST], got[MOST];
+    h5 *reference;
+    err e = {0};
+
+    (void)state;
+    GOOD(h5_open("reference.h5", &reference, &e));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int n = cases[i][0], m = cases[i][1];
+        size_t from[] = {(size_t)(1 + n * n), WIDTH}, to[] = {(size_t)(1 + m * m), WIDTH};
+        char name[64];
+
+        snprintf(name, sizeof name, "positions/%d-%d/before", n, m);
+        GOOD(h5_read(reference, name, H5_F32, 2, from, before, &e));
+        snprintf(name, sizeof name, "positions/%d-%d/after", n, m);
+        GOOD(h5_read(reference, name, H5_F32, 2, to, after, &e));
+        position_resample(before, n, got, m, WIDTH);
+        for (size_t k = 0; k < to[0] * WIDTH; k++)
+            if (!(fabs((double)got[k] - (double)after[k]) <= 3e-6))
+                fail_msg("%d to %d: number %zu is %.9g, PyTorch has %.9g", n, m, k, (double)got[k], (double)after[k]);
+        assert_memory_equal(got, before, WIDTH * sizeof *got); /* the class token's */
+        if (n == m)
+            assert_memory_equal(got, before, to[0] * WIDTH * sizeof *got);
+    }
+    h5_close(reference);
 }
 
 /* What the file says of itself survives, and the store's own copy gives the same weights again. */
@@ -445,6 +477,7 @@ int main(void)
         cmocka_unit_test(weights_come_back_from_every_container),
         cmocka_unit_test(profiles_are_recognised),
         cmocka_unit_test(features_are_pytorchs),
+        cmocka_unit_test(positions_are_resampled_as_by_pytorch),
         cmocka_unit_test(provenance_is_kept),
         cmocka_unit_test(options_decide),
         cmocka_unit_test(broken_files_are_refused),
