@@ -241,6 +241,16 @@ static int parse_bool(enum option_id id, const char *text, union option_value *o
     return fail(id, text, NULL, e);
 }
 
+static int parse_sequence(enum option_id id, const char *text, union option_value *out, err *e)
+{
+    err why = {0};
+
+    if (!sequence_canonical(text, &out->text, &why))
+        return 0;
+    return why.code == ERR_CONFIG ? err_set(e, ERR_CONFIG, "%s is '%.60s'; it %s", table[id].key, text, why.text)
+                                  : err_set(e, why.code, "%s", why.text);
+}
+
 int option_parse(enum option_id id, const char *text, union option_value *out, err *e)
 {
     memset(out, 0, sizeof *out);
@@ -260,7 +270,7 @@ int option_parse(enum option_id id, const char *text, union option_value *out, e
     case OPTION_TYPE_LAYERS:
         return parse_layers(id, text, out, e);
     case OPTION_TYPE_SEQUENCE:
-        return sequence_canonical(text, &out->text, e) ? err_context(e, "%s is '%.60s'", table[id].key, text) : 0;
+        return parse_sequence(id, text, out, e);
     case OPTION_TYPE_SEED:
         out->integer = SEED_OF_TRIAL;
         return strcmp(text, "seed") ? parse_integer(id, text, out, e) : 0;

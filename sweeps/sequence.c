@@ -18,13 +18,16 @@ static void cut_permuted(struct class_sequence *s, int n, uint64_t seed);
 static void cut_rotated(struct class_sequence *s, int n, uint64_t seed);
 
 static const struct form {
-    const char *word;
+    const char *word, *shown;
     bool number, shuffle;
     void (*cut)(struct class_sequence *s, int n, uint64_t seed);
 } forms[] = {
-    {"natural", false, false, cut_evenly},      {"shuffled", false, true, cut_evenly},
-    {"first", true, false, cut_first},          {"shuffled-first", true, true, cut_first},
-    {"permutation", true, false, cut_permuted}, {"rotation", true, false, cut_rotated},
+    {"natural", "natural", false, false, cut_evenly},
+    {"shuffled", "shuffled", false, true, cut_evenly},
+    {"first", "first:N", true, false, cut_first},
+    {"shuffled-first", "shuffled-first:N", true, true, cut_first},
+    {"permutation", "permutation:K", true, false, cut_permuted},
+    {"rotation", "rotation:K", true, false, cut_rotated},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -103,6 +106,9 @@ static int fail_text(const char *text, err *e)
         words[i] = forms[i].word;
     snprintf(word, sizeof word, "%.*s", (int)(strcspn(text, ":") < 60 ? strcspn(text, ":") : 60), text);
     near = nearest_word(word, words, FORMS);
+    for (int i = 0; i < FORMS; i++)
+        if (near == words[i])
+            near = forms[i].shown;
     return err_set(e, ERR_CONFIG,
                    "must be natural, shuffled, first:N, shuffled-first:N, permutation:K, rotation:K or a list of the "
                    "classes of each task like [[0, 1], [2, 3]]%s%s%s",

@@ -12,6 +12,7 @@
  *   when       {if: {option: value or [values]}, set: {option: value}}, in order, for every trial
  *   exclude    trials of the product, after `when`, for which all options match, are left out
  *   published  {source, rows: [{option: value, ..., faa, faa_sd, caa, caa_sd, ffm, ffm_sd, bwt, bwt_sd, label}]}
+ *   x-...      whatever the user likes, such as maps with anchors; not read
  *   defaults   other files, relative to this one, read first.  What this file says replaces what they say: options, axes
  *              and settings one by one, zip, random, include, exclude, when and published as a whole
  *

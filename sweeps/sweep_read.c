@@ -339,6 +339,8 @@ static void read_pair(struct reader *r, const struct yaml_node *key, const struc
 {
     enum setting setting = setting_by_key(key->text);
 
+    if (!strncmp(key->text, "x-", 2)) /* the user's own: a place for anchors */
+        return;
     if (setting < SETTING_COUNT && !strchr(key->text, '.')) {
         read_setting(r, setting, node);
         return;

@@ -75,6 +75,7 @@ static void test_meaning(void **state)
          "seed prompt.length",
          {0},
          "3 5|3 9"},
+        {"x-common: &c {seed: 3, prompt: {length: 7}}\ntrial: {<<: *c, seed: 4}", "seed prompt.length", {0}, "4 7"},
         /* the command line */
         {"trial: {seed: 3}", "seed", {"seed=5"}, "5"},
         {"grid: {seed: 0..3, prompt.length: [5, 6]}", "seed prompt.length", {"seed=7"}, "7 5|7 6"},
