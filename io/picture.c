@@ -10,7 +10,7 @@
 
 static const struct {
     const char *name;
-    int (*read)(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e);
+    int (*read)(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out, err *e);
 } formats[PICTURE_FORMAT_COUNT] = {
 #define F(id, name, function) [PICTURE_##id] = {name, function},
     PICTURE_FORMATS(F)
@@ -69,7 +69,7 @@ int picture_reserve(struct picture *p, uint64_t height, uint64_t width, int chan
     return 0;
 }
 
-int picture_decode(const void *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
+int picture_decode(const void *bytes, size_t n, unsigned mode, struct picture *out, err *e)
 {
     out->format = picture_format_of(bytes, n);
     out->warnings = 0;

@@ -43,12 +43,14 @@ struct picture {
     int warnings; /* oddities of a JPEG that Pillow reads past in silence: 0 for nearly all */
 };
 
-/* How to take a JPEG that ends too early: an error, as in Pillow, or a picture whose missing part is grey (a warning). */
-enum picture_mode { PICTURE_STRICT, PICTURE_LENIENT };
+/* A JPEG that ends too early is an error, as in Pillow, or (LENIENT) a picture whose missing part is grey, with a warning.
+ * CHECK: only whether the picture is good, and its shape, are wanted: pixels are left undefined.  Then a JPEG's data are all
+ * decoded, but turned into pixels at an eighth of the size, where nothing can fail, in less than half of the time. */
+enum picture_mode { PICTURE_STRICT = 0, PICTURE_LENIENT = 1, PICTURE_CHECK = 2 };
 
 /* Decode n bytes.  ERR_DAMAGED with what is wrong and its kind (io/containers/fault.h: E_TRUNC, E_MAGIC, E_LIMIT, E_SYNTAX, E_CRC,
- * E_RANGE), to be put behind the file's name; ERR_NOMEM. */
-int picture_decode(const void *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e);
+ * E_RANGE), to be put behind the file's name; ERR_NOMEM.  mode: of enum picture_mode, joined by |. */
+int picture_decode(const void *bytes, size_t n, unsigned mode, struct picture *out, err *e);
 void picture_free(struct picture *p);
 
 enum picture_format picture_format_of(const void *bytes, size_t n);

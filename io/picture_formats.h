@@ -5,8 +5,7 @@
 #include "io/picture.h"
 
 /* Decode n bytes that begin as the format does.  Fills everything of `out` but its format. */
-#define F(id, name, function) \
-    int function(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e);
+#define F(id, name, function) int function(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out, err *e);
 PICTURE_FORMATS(F)
 #undef F
 

@@ -23,7 +23,7 @@ struct reading {
     struct jpeg_progress_mgr progress;
     jmp_buf landing;
     bool ended; /* the library wanted more bytes than there are */
-    bool lenient;
+    bool lenient, check;
     char why[JMSG_LENGTH_MAX]; /* empty unless the library gave up */
     enum fault kind;
     uint8_t *row; /* (width, 4) of a CMYK picture */
@@ -149,14 +149,14 @@ static void rgb_from_cmyk(const uint8_t *in, size_t width, uint8_t *out)
 
 static void read_rows(struct reading *r, struct picture *out)
 {
-    size_t stride = (size_t)out->width * (size_t)out->channels;
+    size_t stride = (size_t)r->cinfo.output_width * (size_t)out->channels; /* smaller than the picture's in a check */
 
     while (r->cinfo.output_scanline < r->cinfo.output_height) {
         uint8_t *to = out->pixels + r->cinfo.output_scanline * stride, *row = r->row ? r->row : to;
 
         jpeg_read_scanlines(&r->cinfo, &row, 1);
         if (r->row)
-            rgb_from_cmyk(r->row, (size_t)out->width, to);
+            rgb_from_cmyk(r->row, (size_t)r->cinfo.output_width, to);
     }
 }
 
@@ -176,19 +176,22 @@ static void read_all(struct reading *r, struct picture *out, err *e)
         err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", out->width);
         return;
     }
+    if (r->check)
+        r->cinfo.scale_denom = 8 * r->cinfo.scale_num;
     jpeg_start_decompress(&r->cinfo);
     read_rows(r, out);
     jpeg_finish_decompress(&r->cinfo);
 }
 
-int jpeg_read(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
+int jpeg_read(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out, err *e)
 {
     struct reading *r = calloc(1, sizeof *r);
 
     if (!r)
         return err_set(e, ERR_NOMEM, "no memory to read a JPEG");
     e->code = ERR_NONE;
-    r->lenient = mode == PICTURE_LENIENT;
+    r->lenient = mode & PICTURE_LENIENT;
+    r->check = mode & PICTURE_CHECK;
     set_up(r, bytes, n);
     if (!*r->why)
         read_all(r, out, e);

@@ -166,7 +166,7 @@ static void read_all(struct reading *r, size_t n, struct picture *out, err *e)
     }
 }
 
-int png_read(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
+int png_read(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out, err *e)
 {
     struct reading r = {.at = bytes, .end = bytes + n};
 

@@ -44,7 +44,7 @@ static uint8_t to_byte(unsigned value, unsigned largest, bool grey)
     return (uint8_t)fmin(v, 255);
 }
 
-int pnm_read(const uint8_t *bytes, size_t n, enum picture_mode mode, struct picture *out, err *e)
+int pnm_read(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out, err *e)
 {
     unsigned width, height, largest;
     size_t at = 2, values, wide;

@@ -37,7 +37,7 @@ struct import {
 /* Decode a file to see that it can be, and that it has the size it must have. */
 static int check_file(const struct image_source *s, const struct source_image *image, struct picture *picture, err *e)
 {
-    if (picture_decode(image->bytes.data, image->bytes.size, PICTURE_STRICT, picture, e))
+    if (picture_decode(image->bytes.data, image->bytes.size, PICTURE_CHECK, picture, e))
         return e->code;
     if (s->height && (picture->height != s->height || picture->width != s->width))
         return fault_set(e, FAULT_SHAPE, "has %d by %d pixels, expected %d by %d", picture->width, picture->height,
