@@ -1,0 +1,514 @@
+/* Imports into packs, compositions and contact sheets; a trial on 5-datasets from its parts to the result. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/containers/fault.h"
+#include "io/datasets/kinds.h"
+#include "io/h5.h"
+#include "io/image_pack.h"
+#include "trial.h"
+#include "worker/command_data.h"
+#include "worker/import.h"
+#include "worker/sheet.h"
+
+#define GOOD(call)                             \
+    do {                                       \
+        if (call)                              \
+            fail_msg("%s: %s", #call, e.text); \
+    } while (0)
+
+enum { CLASSES = 3, TRAIN = 40, TEST = 7 };
+
+/* ---------------------------------------------------------------- a folder of pictures */
+
+static void spill(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The bytes of image i of a class: a PPM or PGM file whose size and pixels depend on both. */
+static size_t picture_bytes(int class, int i, uint8_t *to)
+{
+    int height = 4 + i % 5, width = 3 + class, channels = i % 2 ? 3 : 1;
+    char header[PICTURE_PNM_HEADER];
+    size_t n = picture_pnm_header(header, height, width, channels), size = (size_t)(height * width * channels);
+
+    memcpy(to, header, n);
+    for (size_t k = 0; k < size; k++)
+        to[n + k] = (uint8_t)(31 * class + 17 * i + (int)k);
+    return n + size;
+}
+
+/* folder/train and test with classes c0, c1, c2; the first `bad` training images of c1 are no pictures. */
+static void make_folder(const char *folder, int bad)
+{
+    static const char *const parts[DATASET_PARTS] = {"train", "test"};
+    char path[200];
+    uint8_t bytes[400];
+
+    mkdir(folder, 0777);
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (int c = 0; c < CLASSES; c++) {
+            snprintf(path, sizeof path, "%s/%s", folder, parts[part]);
+            mkdir(path, 0777);
+            snprintf(path, sizeof path, "%s/%s/c%d", folder, parts[part], c);
+            mkdir(path, 0777);
+            for (int i = 0; i < (part == DATASET_TRAIN ? TRAIN : TEST); i++) {
+                snprintf(path, sizeof path, "%s/%s/c%d/%03d.pgm", folder, parts[part], c, i);
+                if (part == DATASET_TRAIN && c == 1 && i < bad)
+                    spill(path, "not a picture", 13);
+                else
+                    spill(path, bytes, picture_bytes(c, i, bytes));
+            }
+        }
+}
+
+/* ---------------------------------------------------------------- imports */
+
+static int calls, stop_at;
+
+static bool go_on(void *context, const struct progress *p)
+{
+    (void)context;
+    assert_true(p->fraction >= 0 && p->fraction <= 1);
+    return ++calls != stop_at;
+}
+
+static const struct host host = {.go_on = go_on};
+
+/* Import a folder into a pack of that name; returns e->code. */
+static int import_folder(const char *folder, const char *to, enum bad_image bad, int threads, FILE *complaints,
+                         struct import_report *report, err *e)
+{
+    const struct import_request request = {
+        .to = to, .provenance = "a test", .bad = bad, .threads = threads, .host = &host, .complaints = complaints};
+    struct image_source source;
+
+    *e = (err){0};
+    calls = 0;
+    assert_int_equal(image_source_open("folder", folder, &(struct source_options){0}, &source, e), 0);
+    import_source(&source, &request, report, e);
+    image_source_close(&source);
+    return e->code;
+}
+
+static void files_keep_their_bytes(void **state)
+{
+    struct import_report report, again;
+    struct image_reader reader = {0};
+    const uint8_t *bytes;
+    uint8_t expected[400];
+    char *text = NULL;
+    struct dataset d;
+    size_t n;
+    h5 *file;
+    err e = {0};
+
+    (void)state;
+    make_folder("pictures", 0);
+    GOOD(import_folder("pictures", "pictures.h5", BAD_IMAGE_FAIL, 1, NULL, &report, &e));
+    GOOD(import_folder("pictures", "pictures-3.h5", BAD_IMAGE_FAIL, 3, NULL, &again, &e));
+    assert_true(digest_equal(&report.digest, &again.digest)); /* for any number of threads */
+    assert_int_equal(report.count[DATASET_TRAIN], CLASSES * TRAIN);
+    assert_int_equal(report.count[DATASET_TEST], CLASSES * TEST);
+    assert_int_equal(report.skipped, 0);
+    GOOD(dataset_open_pack("pictures.h5", &d, &e));
+    assert_true(digest_equal(&d.digest, &report.digest));
+    GOOD(dataset_verify(&d, &e));
+    assert_string_equal(d.class_names[2], "c2");
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (size_t i = 0; i < d.part[part].count; i++) {
+            int per_class = part == DATASET_TRAIN ? TRAIN : TEST, class = (int)i / per_class;
+
+            assert_int_equal(d.part[part].labels[i], class);
+            GOOD(image_set_bytes(&d.part[part], i, &reader, &bytes, &n, &e));
+            assert_int_equal(n, picture_bytes(class, (int)i % per_class, expected));
+            assert_memory_equal(bytes, expected, n);
+        }
+    image_reader_free(&reader);
+    dataset_close(&d);
+    GOOD(h5_open("pictures.h5", &file, &e));
+    GOOD(h5_read_text(file, "provenance", &text, &e));
+    assert_string_equal(text, "a test");
+    free(text);
+    h5_close(file);
+}
+
+static void bad_images_are_named_skipped_or_fatal(void **state)
+{
+    struct import_report report;
+    char *text = NULL;
+    size_t size;
+    FILE *complaints;
+    err e = {0};
+
+    (void)state;
+    make_folder("rotten", 9);
+    assert_int_equal(import_folder("rotten", "rotten.h5", BAD_IMAGE_FAIL, 2, NULL, &report, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "train/c1/000.pgm: "));
+    assert_int_not_equal(access("rotten.h5", F_OK), 0);
+    complaints = open_memstream(&text, &size);
+    GOOD(import_folder("rotten", "rotten.h5", BAD_IMAGE_SKIP, 2, complaints, &report, &e));
+    fclose(complaints);
+    assert_int_equal(report.skipped, 9);
+    assert_int_equal(report.count[DATASET_TRAIN], CLASSES * TRAIN - 9);
+    for (int i = 0; i < 9; i++) {
+        char name[40];
+
+        snprintf(name, sizeof name, "skipped: train/c1/%03d.pgm: ", i);
+        assert_non_null(strstr(text, name));
+    }
+    free(text);
+    assert_int_equal(import_folder("rotten", "few.h5", BAD_IMAGE_FEW, 2, NULL, &report, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "more than 8 of 141 images"));
+    make_folder("rotten-8", 8);
+    GOOD(import_folder("rotten-8", "few.h5", BAD_IMAGE_FEW, 2, NULL, &report, &e));
+    assert_int_equal(report.skipped, 8);
+}
+
+static int files_beginning_with(const char *prefix)
+{
+    DIR *folder = opendir(".");
+    struct dirent *entry;
+    int n = 0;
+
+    while ((entry = readdir(folder)))
+        n += !strncmp(entry->d_name, prefix, strlen(prefix));
+    closedir(folder);
+    return n;
+}
+
+static void an_interrupted_import_leaves_nothing(void **state)
+{
+    struct import_report report;
+    err e = {0};
+
+    (void)state;
+    make_folder("pictures", 0);
+    stop_at = 2;
+    assert_int_equal(import_folder("pictures", "interrupted.h5", BAD_IMAGE_FAIL, 2, NULL, &report, &e),
+                     ERR_INTERRUPTED);
+    stop_at = 0;
+    assert_int_equal(files_beginning_with("interrupted"), 0);
+    assert_int_equal(files_beginning_with(".interrupted"), 0);
+}
+
+/* Pixels of an array stay pixels of one size. */
+static void arrays_become_packs_of_pixels(void **state)
+{
+    static uint8_t record[3073];
+    struct source_options partial = {.allow_partial = true};
+    const struct import_request request = {.to = "cifar.h5", .threads = 2, .host = &host};
+    struct import_report report;
+    struct image_source source;
+    struct image_reader reader = {0};
+    struct image image;
+    struct dataset d;
+    char path[100], names[100] = "";
+    err e = {0};
+
+    (void)state;
+    mkdir("cifar", 0777);
+    for (int k = 0; k < 10; k++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "name %d\n", k);
+    spill("cifar/batches.meta.txt", names, strlen(names));
+    for (int k = 1; k <= 6; k++) {
+        record[0] = (uint8_t)k;
+        for (int i = 0; i < 3072; i++)
+            record[1 + i] = (uint8_t)(i / 7 + k);
+        snprintf(path, sizeof path, k < 6 ? "cifar/data_batch_%d.bin" : "cifar/test_batch.bin", k);
+        spill(path, record, sizeof record);
+    }
+    GOOD(image_source_open("cifar10", "cifar", &partial, &source, &e));
+    GOOD(import_source(&source, &request, &report, &e));
+    image_source_close(&source);
+    GOOD(dataset_open_pack("cifar.h5", &d, &e));
+    assert_int_equal(d.part[DATASET_TRAIN].count, 5);
+    assert_int_equal(d.part[DATASET_TRAIN].height, 32);
+    assert_int_equal(d.part[DATASET_TRAIN].channels, 3);
+    assert_int_equal(d.part[DATASET_TEST].labels[0], 6);
+    GOOD(image_set_read(&d.part[DATASET_TRAIN], 2, &reader, &image, &e));
+    for (int y = 0; y < 32; y++)
+        for (int x = 0; x < 32; x++)
+            for (int c = 0; c < 3; c++)
+                assert_int_equal(image.pixels[(y * 32 + x) * 3 + c], (uint8_t)((c * 1024 + y * 32 + x) / 7 + 3));
+    image_reader_free(&reader);
+    dataset_close(&d);
+}
+
+/* ---------------------------------------------------------------- 5-datasets */
+
+/* A pack of one of the members: ten classes with a few images each, every class of its own brightness. */
+static void make_member(const char *name, enum image_pack_kind kind, int side, int channels)
+{
+    char names[10][64] = {""}, path[100];
+    uint8_t pixels[32 * 32 * 3], file[32 * 32 + PICTURE_PNM_HEADER];
+    image_pack *pack;
+    err e = {0};
+
+    for (int c = 0; c < 10; c++)
+        snprintf(names[c], sizeof names[c], "class %d", c);
+    snprintf(path, sizeof path, "store/%s.h5", name);
+    GOOD(image_pack_create(path, kind, (const char(*)[64])names, 10, &pack, &e));
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (int i = 0; i < 40; i++) {
+            for (int k = 0; k < side * side * channels; k++)
+                pixels[k] = (uint8_t)(25 * (i % 10) + (k * (i + 3) + part) % 20);
+            if (kind == IMAGE_PACK_PIXELS) {
+                GOOD(image_pack_add_pixels(pack, part, i % 10, side, side, channels, pixels, &e));
+            } else {
+                size_t n = picture_pnm_header((char *)file, side, side, 1);
+
+                memcpy(file + n, pixels, (size_t)(side * side));
+                GOOD(image_pack_add_file(pack, part, i % 10, file, n + (size_t)(side * side), &e));
+            }
+        }
+    GOOD(image_pack_finish(pack, NULL, &e));
+}
+
+static void make_members(void)
+{
+    mkdir("store", 0777);
+    setenv("SLUICE_DATA", "store", 1);
+    make_member("svhn", IMAGE_PACK_PIXELS, 32, 3);
+    make_member("mnist", IMAGE_PACK_PIXELS, 28, 1);
+    make_member("cifar10", IMAGE_PACK_PIXELS, 32, 3);
+    make_member("notmnist", IMAGE_PACK_FILES, 28, 1);
+    make_member("fashion-mnist", IMAGE_PACK_PIXELS, 28, 1);
+}
+
+/* Run a verb of `sluice data` with its results in a file; returns its exit status. */
+static int run_verb(int (*verb)(int, char **), const char *to, char *words)
+{
+    char *argv[20] = {(char *)"verb"};
+    int argc = 1, before = dup(STDOUT_FILENO), fd = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0666), status;
+
+    for (char *word = strtok(words, " "); word && argc < 19; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    optind = 0;
+    fflush(stdout);
+    dup2(fd, STDOUT_FILENO);
+    status = verb(argc, argv);
+    fflush(stdout);
+    dup2(before, STDOUT_FILENO);
+    close(before);
+    close(fd);
+    return status;
+}
+
+#define RUN(verb, to, words) run_verb(data_##verb, to, (char[]){words})
+
+static void five_data_sets_become_one(void **state)
+{
+    static const int heights[] = {32, 28, 32, 28, 28}, channels[] = {3, 1, 3, 1, 1};
+    struct image_reader reader = {0}, other = {0};
+    struct dataset d, member;
+    struct image image, of_member;
+    err e = {0};
+
+    (void)state;
+    make_members();
+    assert_int_equal(RUN(import, "out", "5-datasets --as 5-datasets --replace"), 0);
+    GOOD(dataset_open("5-datasets", &d, &e));
+    assert_int_equal(d.classes, 50);
+    assert_string_equal(d.class_names[0], "svhn/class 0");
+    assert_string_equal(d.class_names[29], "cifar10/class 9");
+    assert_string_equal(d.class_names[49], "fashion-mnist/class 9");
+    assert_int_equal(d.part[DATASET_TRAIN].count, 200);
+    for (int k = 0; k < 5; k++) {
+        GOOD(dataset_open(data_composition_by_name("5-datasets")->members[k], &member, &e));
+        for (size_t i = 0; i < 40; i++) {
+            size_t at = (size_t)k * 40 + i;
+
+            assert_int_equal(d.part[DATASET_TEST].labels[at], 10 * k + member.part[DATASET_TEST].labels[i]);
+            GOOD(image_set_read(&d.part[DATASET_TEST], at, &reader, &image, &e));
+            GOOD(image_set_read(&member.part[DATASET_TEST], i, &other, &of_member, &e));
+            assert_int_equal(image.height, heights[k]);
+            assert_int_equal(image.channels, channels[k]);
+            assert_memory_equal(image.pixels, of_member.pixels, (size_t)(heights[k] * heights[k] * channels[k]));
+        }
+        dataset_close(&member);
+    }
+    image_reader_free(&reader);
+    image_reader_free(&other);
+    dataset_close(&d);
+}
+
+/* From the parts to the result of a trial, in the order of the official code's seed 42: notMNIST, MNIST, CIFAR-10, Fashion-MNIST,
+ * SVHN. */
+static void a_trial_on_five_data_sets_runs(void **state)
+{
+    struct trial t;
+    struct record *records;
+    int last, rows = 0;
+
+    (void)state;
+    world_make();
+    make_members();
+    setenv("SLUICE_DATA", "store:.", 1);
+    assert_int_equal(RUN(import, "out", "5-datasets --as 5-datasets --replace"), 0);
+    trial_open(
+        &t,
+        "dataset.name=5-datasets dataset.tasks=5 dataset.sequence=permutation:0 seed=42 dataset.transform=from_cifar "
+        "dataset.augment=true",
+        "five");
+    records = trial_run(&t);
+    last = trial_stage(&t, STAGE_TAP, 4);
+    for (int i = 0; i < records[last].accuracy_count; i++) {
+        assert_true(records[last].accuracy[i].accuracy >= 0 && isfinite(records[last].accuracy[i].loss));
+        assert_int_equal(records[last].accuracy[i].images, 40);
+        rows++;
+    }
+    assert_true(rows >= 5);
+    free(records);
+    trial_close(&t);
+}
+
+/* ---------------------------------------------------------------- contact sheets */
+
+static void read_picture(const char *path, struct picture *out)
+{
+    struct stat status;
+    uint8_t *bytes;
+    FILE *f = fopen(path, "rb");
+    err e = {0};
+
+    assert_non_null(f);
+    assert_int_equal(fstat(fileno(f), &status), 0);
+    bytes = malloc((size_t)status.st_size);
+    assert_int_equal(fread(bytes, 1, (size_t)status.st_size, f), status.st_size);
+    fclose(f);
+    GOOD(picture_decode(bytes, (size_t)status.st_size, PICTURE_STRICT, out, &e));
+    assert_int_equal(out->format, PICTURE_PNG);
+    free(bytes);
+}
+
+/* Images of the sheet's own size appear unchanged: image i of class c of the pack has the pixels (c, i, x, y). */
+static void a_sheet_shows_the_first_images_of_each_class(void **state)
+{
+    static const int order[] = {2, 0};
+    char names[3][64] = {"ant", "bee", "a class with a name that is longer than its column is wide"};
+    uint8_t pixels[SHEET_SIDE * SHEET_SIDE];
+    struct sheet sheet = {.part = DATASET_TEST, .title = "two classes", .classes = order, .count = 2, .columns = 3};
+    struct picture picture = {0};
+    struct dataset d;
+    image_pack *pack;
+    int left, top;
+    err e = {0};
+
+    (void)state;
+    GOOD(image_pack_create("sheet.h5", IMAGE_PACK_PIXELS, (const char(*)[64])names, 3, &pack, &e));
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (int i = 0; i < 12; i++) {
+            for (int k = 0; k < SHEET_SIDE * SHEET_SIDE; k++)
+                pixels[k] = (uint8_t)(100 * part + 10 * i + k % 7);
+            GOOD(image_pack_add_pixels(pack, part, i % 3, SHEET_SIDE, SHEET_SIDE, 1, pixels, &e));
+        }
+    GOOD(image_pack_finish(pack, NULL, &e));
+    GOOD(dataset_open_pack("sheet.h5", &d, &e));
+    sheet.data = &d;
+    GOOD(sheet_write(&sheet, "sheet.png", &e));
+    read_picture("sheet.png", &picture);
+    left = picture.width - 3 * (SHEET_SIDE + SHEET_GAP) - SHEET_GAP;
+    top = picture.height - 2 * (SHEET_SIDE + SHEET_GAP) - SHEET_GAP;
+    for (int r = 0; r < 2; r++)
+        for (int c = 0; c < 3; c++)
+            for (int k = 0; k < SHEET_SIDE * SHEET_SIDE; k++) {
+                int y = top + r * (SHEET_SIDE + SHEET_GAP) + k / SHEET_SIDE,
+                    x = left + c * (SHEET_SIDE + SHEET_GAP) + k % SHEET_SIDE, i = 3 * c + order[r];
+
+                for (int channel = 0; channel < picture.channels; channel++)
+                    assert_int_equal(picture.pixels[(y * picture.width + x) * picture.channels + channel],
+                                     100 + 10 * i + k % 7);
+            }
+    picture_free(&picture);
+    assert_int_equal(sheet_write(&sheet, "no-such-folder/sheet.png", &e), ERR_STORAGE);
+    dataset_close(&d);
+}
+
+/* ---------------------------------------------------------------- commands */
+
+static void the_commands_import_and_show(void **state)
+{
+    json_t *root, *classes;
+
+    (void)state;
+    make_folder("pictures", 0);
+    make_folder("rotten", 3);
+    mkdir("kept", 0777);
+    setenv("SLUICE_DATA", "kept/new/place", 1);
+    assert_int_equal(RUN(import, "out", "folder pictures --as pictures"), 0);
+    assert_int_equal(RUN(import, "out", "folder pictures --as pictures"), 2); /* is there already */
+    assert_int_equal(RUN(import, "out", "folder rotten --as rotten"), 3);
+    assert_int_equal(RUN(import, "out", "folder rotten --as rotten --on-bad-image skip --threads 2"), 0);
+    assert_int_equal(RUN(import, "out", "folder pictures --as pictures --replace --seed 7"), 0);
+    assert_int_equal(RUN(import, "out", "folder pictures"), 2);
+    assert_int_equal(RUN(import, "out", "folder pictures --as ../x"), 2);
+    assert_int_equal(RUN(import, "out", "folder pictures --as x --seed -1"), 2);
+    assert_int_equal(RUN(import, "out", "folder pictures --as x --on-bad-image maybe"), 2);
+    assert_int_equal(RUN(import, "out", "5-datasets pictures --as x"), 2);
+    assert_int_equal(RUN(import, "out", "5-datasets --as x"), 2); /* its parts are not here */
+    assert_int_equal(RUN(import, "out", "imagenet pictures --as x"), 2);
+    assert_int_equal(RUN(show, "show.json", "pictures --json --verify"), 0);
+    root = json_load_file("show.json", 0, NULL);
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "path")), "kept/new/place/pictures.h5");
+    assert_non_null(strstr(json_string_value(json_object_get(root, "provenance")), "folder pictures --seed 7"));
+    classes = json_object_get(root, "classes");
+    assert_int_equal(json_array_size(classes), CLASSES);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(classes, 2), "train")), TRAIN);
+    assert_int_equal(
+        json_integer_value(json_array_get(json_object_get(json_object_get(root, "train"), "largest_size"), 1)), 8);
+    json_decref(root);
+    assert_int_equal(RUN(list, "list.json", "--json"), 0);
+    root = json_load_file("list.json", 0, NULL);
+    assert_true(json_array_size(root) >= 2);
+    json_decref(root);
+    assert_int_equal(RUN(show, "out", "no-such-data-set"), 2);
+    assert_int_equal(
+        RUN(sheet, "out", "pictures --to pictures.png --tasks 3 --sequence shuffled --seed 42 --columns 4"), 0);
+    for (int task = 1; task <= 3; task++) {
+        char path[40];
+
+        snprintf(path, sizeof path, "pictures-%d.png", task);
+        assert_int_equal(access(path, R_OK), 0);
+    }
+    assert_int_equal(RUN(sheet, "out", "pictures --to x.png --tasks 4"), 2);
+    assert_int_equal(RUN(sheet, "out", "pictures --to x.png --columns 0"), 2);
+    assert_int_equal(RUN(sheet, "out", "pictures"), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_keep_their_bytes),
+        cmocka_unit_test(bad_images_are_named_skipped_or_fatal),
+        cmocka_unit_test(an_interrupted_import_leaves_nothing),
+        cmocka_unit_test(arrays_become_packs_of_pixels),
+        cmocka_unit_test(five_data_sets_become_one),
+        cmocka_unit_test(a_trial_on_five_data_sets_runs),
+        cmocka_unit_test(a_sheet_shows_the_first_images_of_each_class),
+        cmocka_unit_test(the_commands_import_and_show),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
