@@ -709,8 +709,9 @@ int pickle_read(const char *where, const void *bytes, size_t size, const struct 
     *out = NULL;
     if (!(m.p = calloc(1, sizeof *m.p)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for a pickle", where);
-    while (!m.stopped && !step(&m))
-        ;
+    if (machine_room(&m, &m.stack, 0, &m.stack_capacity, sizeof *m.stack))
+        while (!m.stopped && !step(&m))
+            ;
     free(m.stack);
     free(m.marks);
     free(m.memo);
