@@ -1,0 +1,290 @@
+/* bench_parts.c - the pieces of a pass: matrix products over SGEMM's peak, and every other kernel over its bound, which is the
+ * larger of two times: that of moving its bytes as fast as memcpy on arrays of the same size, and that of its operations at SGEMM's
+ * peak. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <omp.h>
+
+#include "bench.h"
+#include "model/attention.h"
+#include "model/blas.h"
+#include "model/kernels.h"
+
+enum { SQUARE = 1024, CHUNK_ROWS = 512, LENGTH = 5 };
+
+struct product {
+    int m, n, k, threads, repeats;
+    float *A[BENCH_THREADS], *B[BENCH_THREADS], *C[BENCH_THREADS];
+};
+
+static void multiply(void *what)
+{
+    const struct product *p = what;
+
+#pragma omp parallel num_threads(p->threads)
+    for (int i = 0, t = omp_get_thread_num(); i < p->repeats; i++)
+        gemm_nt(p->m, p->n, p->k, 1, p->A[t], p->k, p->B[t], p->k, 0, p->C[t], p->n);
+}
+
+double bench_product(int m, int n, int k, int threads, double budget)
+{
+    double operations = 2.0 * m * n * k, rate;
+    struct product p = {.m = m, .n = n, .k = k, .threads = threads, .repeats = 1 + (int)(2e8 / operations)};
+
+    for (int t = 0; t < threads; t++) {
+        p.A[t] = bench_numbers((size_t)m * (size_t)k);
+        p.B[t] = bench_numbers((size_t)n * (size_t)k);
+        p.C[t] = bench_numbers((size_t)m * (size_t)n);
+    }
+    rate = operations * p.repeats * threads / bench_best(multiply, &p, threads, budget);
+    for (int t = 0; t < threads; t++) {
+        free(p.A[t]);
+        free(p.B[t]);
+        free(p.C[t]);
+    }
+    return rate;
+}
+
+static void print_products(const struct bench_model *m, double peak)
+{
+    const struct vit_shape *s = &m->shape;
+    int T = vit_tokens(s), D = s->width, M = s->hidden, images = CHUNK_ROWS / T > 1 ? CHUNK_ROWS / T : 1;
+    int R = images * T;
+    const struct {
+        const char *name;
+        int m, n, k;
+    } products[] = {
+        {"patch embedding", T - 1, D, 3 * s->patch * s->patch},
+        {"queries, keys, values", R, 3 * D, D},
+        {"projection", R, D, D},
+        {"MLP, first layer", R, M, D},
+        {"MLP, second layer", R, D, M},
+    };
+
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        int rows = products[i].m, columns = products[i].n, k = products[i].k;
+        double rate = bench_product(rows, columns, k, 1, 0.15);
+
+        printf("| %s | %s | %d x %d x %d | %.1f | %.2f |\n", m->title, products[i].name, rows, columns, k, rate / 1e9,
+               rate / peak);
+    }
+}
+
+/* ---- the other kernels --------------------------------------------------------------------------------------------- */
+
+/* Arrays of a call: R rows of D numbers each, and the gated softmax's cut of a row. */
+struct load {
+    const struct kernels *k;
+    size_t R, D, L;
+    float *a, *b, *c, *d, *gain, *bias, *rstd;
+    double dscalars[2];
+};
+
+static void copy(void *what)
+{
+    struct load *w = what;
+
+    memcpy(w->a, w->b, w->R * w->D * sizeof *w->a);
+}
+
+static void layer_norm(void *what)
+{
+    struct load *w = what;
+
+    w->k->layer_norm(w->b, w->c, w->rstd, w->a, w->gain, w->bias, w->R, w->D, 1e-6f);
+}
+
+static void layer_norm_backward(void *what)
+{
+    struct load *w = what;
+
+    w->k->layer_norm_backward(w->a, w->b, w->gain, w->c, w->rstd, w->R, w->D);
+}
+
+static void gelu(void *what)
+{
+    struct load *w = what;
+
+    w->k->gelu(w->b, w->a, w->bias, w->R, w->D);
+}
+
+static void gelu_and_slope(void *what)
+{
+    struct load *w = what;
+
+    w->k->gelu_and_slope(w->b, w->a, w->bias, w->R, w->D);
+}
+
+static void scale(void *what)
+{
+    struct load *w = what;
+
+    w->k->scale(w->a, w->b, w->R * w->D);
+}
+
+static void add_bias(void *what)
+{
+    struct load *w = what;
+
+    w->k->add_bias(w->a, w->b, w->bias, w->R, w->D);
+}
+
+static void gated_softmax(void *what)
+{
+    struct load *w = what;
+
+    w->k->gated_softmax(w->a, w->c, w->R, w->L, w->D - w->L, GATE_tanh, 1, 1);
+}
+
+static void gated_softmax_backward(void *what)
+{
+    struct load *w = what;
+
+    w->k->gated_softmax_backward(w->a, w->b, w->c, w->R, w->L, w->D - w->L, GATE_tanh, 1, 1, w->dscalars);
+}
+
+static void adam(void *what)
+{
+    const struct adam_step step = {
+        .rate = 1e-3f, .root_correction = 1, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .gradient_scale = 1};
+    struct load *w = what;
+
+    w->k->adam(w->a, w->b, w->c, w->d, w->R * w->D, &step);
+}
+
+/* What a kernel moves and computes for each number: arrays read and written once each, four bytes; operations as kernels_fast.c
+ * has them (an exponential is 21, an error function 24). */
+static const struct kernel_cost {
+    const char *name;
+    void (*call)(void *);
+    enum { WIDTH_D, WIDTH_M, WIDTH_SCORES } width; /* of a row: D, M, or prefix and tokens, padded */
+    int bytes, operations;
+} kernel_costs[] = {
+    {"layer norm, keeping", layer_norm, WIDTH_D, 12, 8},
+    {"layer norm, backward", layer_norm_backward, WIDTH_D, 16, 10},
+    {"bias and GELU", gelu, WIDTH_M, 12, 29},
+    {"bias, GELU and its slope", gelu_and_slope, WIDTH_M, 12, 56},
+    {"GELU, backward by its slope", scale, WIDTH_M, 12, 1},
+    {"add bias", add_bias, WIDTH_D, 8, 1},
+    {"gated softmax", gated_softmax, WIDTH_SCORES, 8, 25},
+    {"gated softmax, backward", gated_softmax_backward, WIDTH_SCORES, 12, 4},
+    {"Adam", adam, WIDTH_D, 28, 15},
+};
+
+static void print_kernels(const struct bench_model *m, double peak)
+{
+    const struct vit_shape *s = &m->shape;
+    size_t scores = (size_t)(vit_tokens(s) + LENGTH + KERNELS_PAD - 1) / KERNELS_PAD * KERNELS_PAD;
+    size_t widths[] = {(size_t)s->width, (size_t)s->hidden, scores};
+
+    for (size_t i = 0; i < sizeof kernel_costs / sizeof *kernel_costs; i++) {
+        const struct kernel_cost *cost = &kernel_costs[i];
+        struct load w = {.k = kernels_best(), .R = CHUNK_ROWS, .D = widths[cost->width], .L = LENGTH};
+        size_t n = w.R * w.D;
+        double bytes, operations, copied, took;
+
+        w.a = bench_numbers(n);
+        w.b = bench_numbers(n);
+        w.c = bench_numbers(n);
+        w.d = bench_numbers(n);
+        w.gain = bench_numbers(w.D);
+        w.bias = bench_numbers(w.D);
+        w.rstd = bench_numbers(w.R);
+        copied = 8 * (double)n / bench_best(copy, &w, 1, 0.05);
+        took = bench_best(cost->call, &w, 1, 0.1);
+        bytes = cost->bytes * (double)n / copied / took;
+        operations = cost->operations * (double)n / peak / took;
+        printf("| %s | %s | %zu x %zu | %.2f | %.2f | %.2f |\n", m->title, cost->name, w.R, w.D, bytes, operations,
+               bytes > operations ? bytes : operations);
+        free(w.a);
+        free(w.b);
+        free(w.c);
+        free(w.d);
+        free(w.gain);
+        free(w.bias);
+        free(w.rstd);
+    }
+}
+
+/* ---- attention, which is both -------------------------------------------------------------------------------------- */
+
+struct heads {
+    struct attention a;
+    float *qkv, *out, *dqkv, *dprefix, *scratch, *da;
+};
+
+static void attend(void *what)
+{
+    struct heads *h = what;
+
+    attention_forward(kernels_best(), &h->a, h->qkv, h->out, h->scratch);
+}
+
+static void attend_backward(void *what)
+{
+    struct heads *h = what;
+    struct attention_gradients g = {h->dprefix, h->dprefix + h->a.L * h->a.D, h->da, h->da + 1, h->dqkv};
+
+    attention_backward(kernels_best(), &h->a, h->qkv, h->out, h->scratch, &g);
+}
+
+static void print_attention(const struct bench_model *m, double peak)
+{
+    const struct vit_shape *s = &m->shape;
+    int T = vit_tokens(s), D = s->width, L = LENGTH;
+    double forward = 4.0 * T * (T + L) * D, backward = 4.0 * T * (T + L) * D + 4.0 * T * L * D + 4.0 * T * T * D;
+    float one = 1, *prefix = bench_numbers(2 * (size_t)(L * D));
+    struct heads h = {.a = {.Q = T,
+                            .T = T,
+                            .D = D,
+                            .H = s->heads,
+                            .L = L,
+                            .gate = GATE_tanh,
+                            .scopes = 1,
+                            .keys = prefix,
+                            .values = prefix + L * D,
+                            .a0 = &one,
+                            .a1 = &one},
+                      .qkv = bench_numbers(3 * (size_t)(T * D)),
+                      .out = bench_numbers((size_t)(T * D)),
+                      .dqkv = bench_numbers(3 * (size_t)(T * D)),
+                      .dprefix = bench_numbers(2 * (size_t)(L * D)),
+                      .da = bench_numbers(2),
+                      .scratch = bench_zeros(attention_scratch(T, D / s->heads, L) * sizeof(float))};
+    double rates[] = {forward / bench_best(attend, &h, 1, 0.2), backward / bench_best(attend_backward, &h, 1, 0.3)};
+
+    for (int i = 0; i < 2; i++)
+        printf("| %s | attention of an image, %s | %d heads | | %.2f | %.2f |\n", m->title, i ? "backward" : "forward",
+               s->heads, rates[i] / peak, rates[i] / peak);
+    free(prefix);
+    free(h.qkv);
+    free(h.out);
+    free(h.dqkv);
+    free(h.dprefix);
+    free(h.da);
+    free(h.scratch);
+}
+
+void bench_parts(const struct bench_options *o)
+{
+    double peak[BENCH_THREADS];
+
+    (void)o;
+    printf(
+        "\n### Matrix products\n\n| | product | m x n x k | GFLOP/s | of peak |\n| --- | --- | --- | ---: | ---: |\n");
+    for (int t = 0; t < BENCH_THREADS; t++) {
+        peak[t] = bench_product(SQUARE, SQUARE, SQUARE, t + 1, 1);
+        printf("| peak, %d thread%s | one on each | %d x %d x %d | %.1f | %.2f |\n", t + 1, t ? "s" : "", SQUARE,
+               SQUARE, SQUARE, peak[t] / 1e9, peak[t] / peak[0]);
+    }
+    for (int i = 0; i < 3; i++)
+        print_products(&bench_models[i], peak[0]);
+    printf("\n### The other kernels\n\n| | kernel | rows | of memcpy's bytes | of peak | of its bound |\n"
+           "| --- | --- | --- | ---: | ---: | ---: |\n");
+    for (int i = 0; i < 3; i++) {
+        print_kernels(&bench_models[i], peak[0]);
+        print_attention(&bench_models[i], peak[0]);
+    }
+}
