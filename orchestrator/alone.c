@@ -138,7 +138,10 @@ int alone_run(struct study *s, const struct results_origin *origin, struct conso
     history_free(&s->history);
     gethostname(host, sizeof host - 1);
     if (!ledger_open(s->folder.ledger, history_visit, &s->history, &s->ledger, &l, e) &&
-        !record(s, l, FACT_BEGUN, fact_begun(host, (int)getpid(), 0, origin->version, clock_wall()), e)) {
+        !record(
+            s, l, FACT_BEGUN,
+            fact_begun(host, (int)getpid(), 0, origin->version, clock_wall(), s->plan.contents, s->plan.contents_count),
+            e)) {
         f.stages = -s->history.finished;
         run_stages(s, l, console, e);
         f.stages += s->history.finished;

@@ -53,10 +53,15 @@ static json_t *json_key(const struct digest *key)
     return json_string(hex);
 }
 
-char *fact_begun(const char *host, int pid, int workers, const char *version, double when)
+char *fact_begun(const char *host, int pid, int workers, const char *version, double when,
+                 const struct plan_content *contents, int contents_count)
 {
-    return finish_json(json_pack("{s:o, s:i, s:i, s:s, s:f}", "host", json_text(host), "pid", pid, "workers", workers,
-                                 "version", version, "when", when));
+    json_t *all = json_object();
+
+    for (int i = 0; i < contents_count; i++)
+        json_object_set_new(all, contents[i].what, json_string(contents[i].is));
+    return finish_json(json_pack("{s:o, s:i, s:i, s:s, s:f, s:o}", "host", json_text(host), "pid", pid, "workers",
+                                 workers, "version", version, "when", when, "contents", all));
 }
 
 static json_t *attempt_json(const struct attempt *a)
@@ -361,6 +366,39 @@ static void see_time(struct history *h, double when)
     h->ended = fmax(h->ended, when);
 }
 
+static void free_contents(struct history *h)
+{
+    for (int i = 0; i < h->contents_count; i++) {
+        free(h->contents[i].what);
+        free(h->contents[i].is);
+    }
+    free(h->contents);
+    h->contents = NULL;
+    h->contents_count = 0;
+}
+
+/* A run of an older program says nothing of them. */
+static void see_contents(struct history *h, json_t *contents, err *e)
+{
+    const char *what;
+    json_t *is;
+
+    if (!json_object_size(contents))
+        return;
+    free_contents(h);
+    h->contents = calloc(json_object_size(contents), sizeof *h->contents);
+    if (!h->contents)
+        err_set(e, ERR_NOMEM, "no memory for what a run stood on");
+    json_object_foreach(contents, what, is)
+    {
+        if (!h->contents || !json_is_string(is))
+            continue;
+        h->contents[h->contents_count++] = (struct history_content){strdup(what), strdup(json_string_value(is))};
+        if (!h->contents[h->contents_count - 1].what || !h->contents[h->contents_count - 1].is)
+            err_set(e, ERR_NOMEM, "no memory for what a run stood on");
+    }
+}
+
 static void apply_begun(struct history *h, struct reader *r)
 {
     const char *host = text_of(r, "host");
@@ -371,6 +409,7 @@ static void apply_begun(struct history *h, struct reader *r)
     h->runs++;
     see_host(h, host);
     see_time(h, when);
+    see_contents(h, json_object_get(r->object, "contents"), r->e);
 }
 
 static struct attempt read_attempt(struct reader *r)
@@ -591,6 +630,7 @@ void history_free(struct history *h)
     }
     for (int i = 0; i < h->pruned_count; i++)
         free(h->pruned[i].why);
+    free_contents(h);
     free(h->stages);
     free(h->attempts);
     free(h->pruned);

@@ -13,12 +13,13 @@
 #include "io/err.h"
 #include "io/ledger.h"
 #include "io/tables.h"
+#include "sweeps/plan.h"
 #include "sweeps/stage.h"
 #include "worker/causes.h"
 
 /* X(name, record type, meaning) */
 #define FACTS(X)                                                                             \
-    X(BEGUN, 1, "a run began: host, pid, workers, version")                                  \
+    X(BEGUN, 1, "a run began: host, pid, workers, version, contents of what it stands on")   \
     X(DONE, 2, "a stage was finished: the attempt, the checkpoint's digest, its rows")       \
     X(FAILED, 3, "an attempt ended otherwise: the attempt, cause, text")                     \
     X(ASIDE, 4, "a stage was set aside: it does not run until it is forgiven")               \
@@ -54,7 +55,9 @@ struct run_figures {
 };
 
 /* Payloads, malloc'd; NULL when memory is out. */
-char *fact_begun(const char *host, int pid, int workers, const char *version, double when);
+/* contents: NULL or that many, see sweeps/plan.h. */
+char *fact_begun(const char *host, int pid, int workers, const char *version, double when,
+                 const struct plan_content *contents, int contents_count);
 /* rows: JSON {"accuracy": [...], "training": [...]}, as a worker sent them.  Times are written in whole microseconds. */
 char *fact_done(const struct attempt *a, const struct digest *checkpoint, int64_t parameters, double trained,
                 const char *rows);
@@ -100,7 +103,11 @@ struct history {
     double begun, ended; /* s since 1970 of the first beginning and the last thing known; 0: none */
     char hosts[1024];    /* seen, comma-separated */
     int64_t finished;    /* DONE facts so far */
-    int doubles;         /* stages recorded as finished while they were finished: a bug, told by verify */
+    int contents_count;  /* what the last run stood on that said so; private memory */
+    struct history_content {
+        char *what, *is;
+    } * contents;
+    int doubles; /* stages recorded as finished while they were finished: a bug, told by verify */
     /* private */
     int stages_room, attempts_room, pruned_room, index_size;
     int *index;

@@ -191,7 +191,9 @@ static int begin(struct leader *l, err *e)
         rank_log_line(l->log, "", "the last %llu bytes of the ledger were torn by a crash and are dropped",
                       (unsigned long long)summary.torn);
     rank_introduce(&self);
-    leader_record(l, FACT_BEGUN, fact_begun(self.host, self.pid, l->ranks - 1, l->o->version, clock_wall()));
+    leader_record(
+        l, FACT_BEGUN,
+        fact_begun(self.host, self.pid, l->ranks - 1, l->o->version, clock_wall(), p->contents, p->contents_count));
     leader_fill_queue(l, &s);
     standing_free(&s);
     snprintf(l->live.sweep, sizeof l->live.sweep, "%s", p->sweep->setting[SETTING_NAME].text);

@@ -60,15 +60,23 @@ static void tell_changes(const struct study *now)
 {
     struct study before = {0};
     struct changes c;
+    char *why = NULL;
     err e = {0};
 
     if (!access(now->folder.sweep, F_OK) && !study_from_folder(now->folder.root, &before, &e) &&
-        !changes_between(&before.plan, &now->plan, &c, &e) && (c.added || c.orphaned))
-        fprintf(stderr,
-                "sluice run: the sweep was edited since it ran here: %d trials kept, %d added, %d orphaned (their "
-                "results stay in "
-                "the ledger and are not shown)\n",
-                c.kept, c.added, c.orphaned);
+        !changes_between(&before.plan, &now->plan, &c, &e) &&
+        (why = changes_why(&before.plan, &now->plan, &now->history))) {
+        if (c.added || c.orphaned)
+            fprintf(stderr,
+                    "sluice run: the sweep was edited since it ran here: %d trials kept, %d added, %d orphaned (their "
+                    "results stay in the ledger and are not shown)\n",
+                    c.kept, c.added, c.orphaned);
+        else if (*why)
+            fputs("sluice run: results that other data, weights or code made are made again\n", stderr);
+        for (char *rest = why, *line; (line = strsep(&rest, "\n")) && *line;)
+            fprintf(stderr, "  %s\n", line);
+    }
+    free(why);
     study_close(&before);
 }
 

@@ -121,7 +121,7 @@ struct planner {
 
     struct named_dataset *datasets;
     struct named_backbone *backbones;
-    int datasets_count, datasets_capacity, backbones_count, backbones_capacity, missing_capacity;
+    int datasets_count, datasets_capacity, backbones_count, backbones_capacity, missing_capacity, contents_capacity;
 
     struct order *orders; /* in step with order_keys */
     struct digest *order_keys;
@@ -165,13 +165,32 @@ static void note_missing(struct planner *p, const char *text)
         plan->missing[plan->missing_count++] = kept;
 }
 
-/* A source that is missing is noted; anything else is an error. */
-static int check_source(struct planner *p, const err *e)
+static int note_content(struct planner *p, const char *kind, const char *name, const char *is)
 {
-    if (e->code && e->code != ERR_MISSING)
-        *p->e = *e;
-    else if (e->code)
+    struct plan *plan = p->plan;
+    char what[200];
+
+    if (reserve(&plan->contents, plan->contents_count, &p->contents_capacity, sizeof *plan->contents, p->e))
+        return p->e->code;
+    snprintf(what, sizeof what, "%s %s", kind, name);
+    plan->contents[plan->contents_count++] = (struct plan_content){intern(what), intern(is)};
+    return 0;
+}
+
+/* A source that is missing is noted; anything else is an error. */
+static int check_source(struct planner *p, const char *kind, const char *name, const struct digest *digest,
+                        const err *e)
+{
+    char hex[DIGEST_HEX];
+
+    if (!e->code) {
+        digest_to_hex(digest, hex);
+        return note_content(p, kind, name, hex);
+    }
+    if (e->code == ERR_MISSING)
         note_missing(p, e->text);
+    else
+        *p->e = *e;
     return p->e->code;
 }
 
@@ -186,7 +205,9 @@ static const struct named_dataset *find_dataset(struct planner *p, const char *n
         return NULL;
     p->datasets[p->datasets_count].name = name;
     p->sources->dataset(name, &p->datasets[p->datasets_count].is, &e);
-    return check_source(p, &e) ? NULL : &p->datasets[p->datasets_count++];
+    return check_source(p, "data set", name, &p->datasets[p->datasets_count].is.digest, &e)
+               ? NULL
+               : &p->datasets[p->datasets_count++];
 }
 
 static const struct named_backbone *find_backbone(struct planner *p, const char *name)
@@ -200,7 +221,9 @@ static const struct named_backbone *find_backbone(struct planner *p, const char 
         return NULL;
     p->backbones[p->backbones_count].name = name;
     p->sources->backbone(name, &p->backbones[p->backbones_count].is, &e);
-    return check_source(p, &e) ? NULL : &p->backbones[p->backbones_count++];
+    return check_source(p, "backbone", name, &p->backbones[p->backbones_count].is.digest, &e)
+               ? NULL
+               : &p->backbones[p->backbones_count++];
 }
 
 /* ---- class orders ---- */
@@ -802,6 +825,10 @@ static int start_planner(struct planner *p)
     if (start_projections(p))
         return p->e->code;
     for (int kind = 0; kind < STAGE_KIND_COUNT; kind++) {
+        char version[16];
+        snprintf(version, sizeof version, "%d", stage_kind_version(kind));
+        if (note_content(p, "code of", stage_kind_name(kind), version))
+            return p->e->code;
         p->chains[kind].recalled = -1;
         p->closures[false][kind] = closure(kind, false);
         p->closures[true][kind] = closure(kind, true);
@@ -848,6 +875,7 @@ void plan_free(struct plan *plan)
     free(plan->needs_start);
     free(plan->needs);
     free(plan->missing);
+    free(plan->contents);
     *plan = (struct plan){0};
 }
 

@@ -21,6 +21,12 @@
 #include "sweeps/stage.h"
 #include "sweeps/sweep.h"
 
+/* Something besides options that keys depend on, as a run leaves it in its ledger: a data set or backbone that is here, with its
+ * digest, or the code of a kind of stage, with its version. */
+struct plan_content {
+    const char *what, *is; /* interned: "data set fashion-mnist" and 32 digits; "code of wtp" and "1" */
+};
+
 enum { PLAN_MAX_STAGES = 50000000 }; /* 3 GB */
 
 struct plan_trial {
@@ -53,6 +59,9 @@ struct plan {
     double critical;   /* FLOP of the longest chain of needs */
     double disk;       /* bytes of all checkpoints, estimated */
     double memory;     /* bytes of the largest stage's rank, estimated */
+
+    int contents_count; /* what the stages stand on */
+    struct plan_content *contents;
 
     int missing_count;    /* what a run would need and this machine lacks, each with how to get it */
     const char **missing; /* the texts are interned */

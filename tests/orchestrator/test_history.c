@@ -50,7 +50,7 @@ static void test_the_life_of_a_stage(void **state)
     const struct history_stage *s;
 
     (void)state;
-    assert_int_equal(take(&h, FACT_BEGUN, fact_begun("here", 12, 2, "1.0", 999)), 0);
+    assert_int_equal(take(&h, FACT_BEGUN, fact_begun("here", 12, 2, "1.0", 999, NULL, 0)), 0);
     assert_int_equal(take(&h, FACT_FAILED, fact_failed(&first, CAUSE_hang, "no sign \x80 of life")), 0);
     assert_int_equal(take(&h, FACT_ASIDE, fact_aside(&stage, CAUSE_hang, "no sign")), 0);
     s = history_find(&h, &stage);
