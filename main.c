@@ -1,4 +1,4 @@
-/* main.c - the front door: a table of commands, nothing else.
+/* main.c - the front door: a table of commands, and the two doors between rooms that do not know each other.
  *
  * A command is a function of the room that can do it.  It parses its own arguments, prints its own results, and returns the
  * exit status of docs/interface.md. */
@@ -7,8 +7,13 @@
 
 #include "analysis/commands.h"
 #include "model/blas.h"
+#include "orchestrator/batch.h"
 #include "orchestrator/commands.h"
+#include "orchestrator/recall.h"
 #include "slurm/commands.h"
+#include "slurm/jobs.h"
+#include "slurm/remaining.h"
+#include "slurm/submit.h"
 #include "sweeps/commands.h"
 #include "worker/commands.h"
 
@@ -21,6 +26,15 @@ static const struct {
     ORCHESTRATOR_COMMANDS(C) SWEEPS_COMMANDS(C) SLURM_COMMANDS(C) ANALYSIS_COMMANDS(C) WORKER_COMMANDS(C)
 #undef C
 };
+
+/* A run asks SLURM when its job ends, and status, watch and cancel which jobs there are; submit asks what earlier runs cost. */
+static void open_doors(void)
+{
+    static const struct batch_system slurm = {remaining_end, jobs_show, jobs_print, jobs_cancel};
+
+    batch_use(&slurm);
+    submit_learn_from(recall_plan, recall_gflops);
+}
 
 static void usage(FILE *to)
 {
@@ -46,6 +60,7 @@ int main(int argc, char **argv)
         puts("sluice " SLUICE_VERSION);
         return 0;
     }
+    open_doors();
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 1, argv + 1);

@@ -9,12 +9,15 @@
 #include "orchestrator/commands.h"
 #include "orchestrator/folder.h"
 #include "orchestrator/history.h"
+#include "orchestrator/recall.h"
 #include "sweeps/plan_report.h"
 #include "worker/math.h"
 
 /* Useful operations of a training step over those of a bare matrix product, in the same time: 0.7 to 0.9
- * (tests/bench/bench_kernels.c), and the rest of a stage is not free. */
+ * (tests/bench/bench_speed.c), and the rest of a stage is not free. */
 #define TRAINING_EFFICIENCY 0.6
+/* Where it cannot be measured. */
+#define NOMINAL_GFLOPS 20
 
 /* Which stages are finished, and how fast each kind was. */
 static int recall_stages(const struct plan *plan, const struct history *h, struct plan_known *known, err *e)
@@ -80,7 +83,7 @@ static int recall_edit(const struct plan *now, const struct folder *f, const str
     return e->code;
 }
 
-static int recall(const struct plan *plan, const char *out, struct plan_known *known, err *e)
+int recall_plan(const struct plan *plan, const char *out, struct plan_known *known, err *e)
 {
     struct history history = {0};
     struct ledger_summary summary;
@@ -98,9 +101,14 @@ static int recall(const struct plan *plan, const char *out, struct plan_known *k
     return e->code;
 }
 
-int command_plan(int argc, char **argv)
+double recall_gflops(void)
 {
     double gflops = TRAINING_EFFICIENCY * math_gflops();
 
-    return plan_command(argc, argv, recall, gflops > 0 ? gflops : 20);
+    return gflops > 0 ? gflops : NOMINAL_GFLOPS;
+}
+
+int command_plan(int argc, char **argv)
+{
+    return plan_command(argc, argv, recall_plan, recall_gflops());
 }

@@ -1,4 +1,5 @@
 /* orchestrator/command_status.c - `sluice status` and `sluice watch`: how a sweep stands, once and live. */
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,24 +7,30 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "orchestrator/adopt.h"
 #include "orchestrator/arguments.h"
+#include "orchestrator/batch.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/live.h"
 #include "orchestrator/lock.h"
 #include "orchestrator/study.h"
 
-static const char status_help[] =
-    "usage: sluice status DIR [--json]\n"
-    "\n"
-    "How the sweep in this output folder stands: trials, stages, workers, what went wrong, time left.\n"
-    "\n"
-    "example: sluice status runs/quickstart\n";
+static const char status_help[] = "usage: sluice status DIR [--json]\n"
+                                  "\n"
+                                  "How the sweep in this output folder stands: trials, stages, workers, what went "
+                                  "wrong, time left; its shards; its jobs of\n"
+                                  "SLURM, why they wait and how long they may run.\n"
+                                  "\n"
+                                  "example: sluice status runs/quickstart\n";
 
-static const char watch_help[] = "usage: sluice watch DIR\n"
-                                 "\n"
-                                 "sluice status, kept up to date until the run ends.  Ctrl-C leaves; the run goes on.\n"
-                                 "\n"
-                                 "example: sluice watch runs/quickstart\n";
+static const char watch_help[] =
+    "usage: sluice watch DIR\n"
+    "\n"
+    "sluice status, kept up to date until nothing runs and no job waits.  Ctrl-C leaves; the run goes on.\n"
+    "\n"
+    "example: sluice watch runs/quickstart\n";
+
+enum { JOBS_SECONDS = 15 }; /* between two questions to the batch system */
 
 /* Somebody holds the folder's lock, here or elsewhere. */
 static bool is_running(const struct folder *f)
@@ -103,25 +110,169 @@ static int look(const struct folder *f, struct live *l, err *e)
     return from_ledger(f, l, e);
 }
 
+/* ------------------------------------------------------------------------------------------------ a folder and what is in it */
+
+static bool has_begun(const struct folder *f)
+{
+    return !access(f->sweep, F_OK) || !access(f->ledger, F_OK);
+}
+
+/* A sweep's folder, a folder with shards of one, or one for which a job was submitted. */
+static int find_folder(const char *given, struct folder *f, err *e)
+{
+    if (folder_name(given, "", f, e) || has_begun(f) || !access(f->jobs, F_OK) || adopt_each_shard(f->root, NULL, NULL))
+        return e->code;
+    return folder_check(f, e);
+}
+
+/* Looking at shards, one after the other. */
+struct shards {
+    FILE *out;    /* a line for each goes here, */
+    json_t *list; /* or an object in here; NULL */
+    bool running; /* one of them is */
+};
+
+static void look_at_shard(void *context, const char *path, int index, int count)
+{
+    struct shards *s = context;
+    struct live l = {0};
+    struct folder f;
+    char line[256];
+    err e = {0};
+
+    if (folder_name(path, "", &f, &e) || !has_begun(&f))
+        snprintf(l.state, sizeof l.state, "waiting");
+    else if (look(&f, &l, &e))
+        snprintf(l.state, sizeof l.state, "unreadable");
+    s->running |= !e.code && has_begun(&f) && is_running(&f);
+    live_line(&l, line, sizeof line);
+    if (s->list)
+        json_array_append_new(s->list, json_pack("{s:i, s:i, s:s, s:i, s:i, s:i}", "shard", index, "of", count, "state",
+                                                 l.state, "trials", l.trials, "trials_done", l.trials_done,
+                                                 "trials_failed", l.trials_failed));
+    else if (s->out && *l.sweep)
+        fprintf(s->out, "shard %d of %d is %s: %s\n", index, count, l.state, line);
+    else if (s->out)
+        fprintf(s->out, "shard %d of %d is %s%s%s\n", index, count, l.state, e.code ? ": " : "", e.text);
+    live_free(&l);
+}
+
+/* What the batch system knows, as text or as JSON; malloc'd, NULL when memory is out. */
+static char *ask_batch(const struct folder *f, bool json)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    if (json)
+        batch_print_jobs(f->root, out);
+    else
+        batch_show_jobs(f->root, out);
+    return fclose(out) ? NULL : text;
+}
+
+static int show_text(const struct folder *f, const char *jobs, struct shards *shards, err *e)
+{
+    struct live l = {0};
+
+    if (has_begun(f) && !look(f, &l, e))
+        live_screen(&l, stdout);
+    live_free(&l);
+    if (!e->code && !adopt_each_shard(f->root, look_at_shard, shards) && !has_begun(f))
+        puts("it has not begun");
+    if (!e->code && jobs)
+        fputs(jobs, stdout);
+    return e->code;
+}
+
+/* The object of live.json, with "jobs" and "shards". */
+static int show_json(const struct folder *f, err *e)
+{
+    char *text = NULL, *jobs = ask_batch(f, true);
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    struct shards shards = {.list = json_array()};
+    struct live l = {.eta = NAN};
+    json_t *whole = NULL;
+
+    if (!out || !jobs)
+        err_set(e, ERR_NOMEM, "out of memory");
+    else if (!has_begun(f) || !look(f, &l, e)) {
+        if (!has_begun(f))
+            snprintf(l.state, sizeof l.state, "waiting");
+        live_print(&l, out);
+        fflush(out);
+        adopt_each_shard(f->root, look_at_shard, &shards);
+        whole = json_loads(text, 0, NULL);
+        json_object_set_new(whole, "jobs", json_loads(jobs, 0, NULL));
+        json_object_set(whole, "shards", shards.list);
+        json_dumpf(whole, stdout, JSON_INDENT(1));
+        putchar('\n');
+    }
+    if (out)
+        fclose(out);
+    json_decref(whole);
+    json_decref(shards.list);
+    live_free(&l);
+    free(text);
+    free(jobs);
+    return e->code;
+}
+
+/* ------------------------------------------------------------------------------------------------ the commands */
+
 int command_status(int argc, char **argv)
 {
     static const char *const flags[] = {"json", NULL};
+    struct shards shards = {.out = stdout};
     struct arguments a;
     struct folder f;
-    struct live l = {0};
+    char *jobs;
     int status;
     err e = {0};
 
     if (!arguments_read(argc, argv, status_help, flags, &a, &status))
         return status;
-    if (folder_name(a.folder, "", &f, &e) || folder_check(&f, &e) || look(&f, &l, &e))
+    if (find_folder(a.folder, &f, &e))
         return arguments_fail(argv, &e);
-    if (a.flag[0])
-        live_print(&l, stdout);
-    else
-        live_screen(&l, stdout);
-    live_free(&l);
-    return 0;
+    if (a.flag[0]) {
+        show_json(&f, &e);
+    } else {
+        jobs = ask_batch(&f, false);
+        show_text(&f, jobs, &shards, &e);
+        free(jobs);
+    }
+    return e.code ? arguments_fail(argv, &e) : 0;
+}
+
+/* Show it again and again, until nothing runs and no job is there any more; the batch system is asked more rarely. */
+static int watch(const struct folder *f, err *e)
+{
+    const int pause = isatty(STDOUT_FILENO) ? 1 : 10;
+    char *jobs = NULL;
+    bool over = false;
+
+    for (int age = JOBS_SECONDS; !over && !e->code; age += pause) {
+        struct shards shards = {.out = stdout};
+        bool running = is_running(f);
+
+        if (age >= JOBS_SECONDS || !running) {
+            free(jobs);
+            jobs = ask_batch(f, false);
+            age = 0;
+        }
+        if (isatty(STDOUT_FILENO))
+            fputs("\033[H\033[J", stdout);
+        show_text(f, jobs, &shards, e);
+        fflush(stdout);
+        over = !running && !shards.running && (!jobs || !*jobs);
+        if (!over && !e->code)
+            nanosleep(&(struct timespec){running ? pause : JOBS_SECONDS, 0}, NULL);
+    }
+    free(jobs);
+    return e->code;
 }
 
 int command_watch(int argc, char **argv)
@@ -130,26 +281,9 @@ int command_watch(int argc, char **argv)
     struct arguments a;
     struct folder f;
     int status;
-    bool over = false;
     err e = {0};
 
     if (!arguments_read(argc, argv, watch_help, flags, &a, &status))
         return status;
-    if (folder_name(a.folder, "", &f, &e) || folder_check(&f, &e))
-        return arguments_fail(argv, &e);
-    while (!over && !e.code) {
-        struct live l = {0};
-
-        over = !is_running(&f);
-        if (!look(&f, &l, &e)) {
-            if (isatty(STDOUT_FILENO))
-                fputs("\033[H\033[J", stdout);
-            live_screen(&l, stdout);
-            fflush(stdout);
-        }
-        live_free(&l);
-        if (!over)
-            nanosleep(&(struct timespec){isatty(STDOUT_FILENO) ? 1 : 10, 0}, NULL);
-    }
-    return e.code ? arguments_fail(argv, &e) : 0;
+    return find_folder(a.folder, &f, &e) || watch(&f, &e) ? arguments_fail(argv, &e) : 0;
 }

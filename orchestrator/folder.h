@@ -18,6 +18,7 @@ enum { FOLDER_PATH = 1024 };
     F(checkpoints, "checkpoints", "one file for each stage, named by its key") \
     F(log, "log", "one file for each rank, limited in size")                   \
     F(live, "live.json", "how the run stands, rewritten while it runs")        \
+    F(jobs, "jobs", "numbers of the jobs of the batch system, one a line")     \
     F(stop, "stop", "its presence asks the run to end")
 
 struct folder {

@@ -1,6 +1,5 @@
 /* slurm/command_submit.c - `sluice submit`: a sweep as a job of the batch system. */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,11 +11,15 @@
 #include "io/atomic.h"
 #include "slurm/commands.h"
 #include "slurm/estimate.h"
+#include "slurm/jobs.h"
 #include "slurm/process.h"
 #include "slurm/script.h"
+#include "slurm/submit.h"
+#include "sweeps/command_line.h"
+#include "sweeps/shard.h"
 
 static const char help[] =
-    "usage: sluice submit SWEEP.yaml [KEY=VALUE ...] [--out DIR] [--dry-run] [--gflops X]\n"
+    "usage: sluice submit SWEEP.yaml [KEY=VALUE ...] [--out DIR] [--array N] [--dry-run] [--gflops X]\n"
     "\n"
     "Writes the job script of the sweep, DIR/job.sh, shows what it will cost and submits it with sbatch.  The job "
     "asks\n"
@@ -25,62 +28,43 @@ static const char help[] =
     "\n"
     "  KEY=VALUE    set an option for every trial or a setting: slurm.time=4h; KEY=A,B,C replaces an axis of the grid\n"
     "  --out DIR    output folder (default: runs/<sweep name>)\n"
+    "  --array N    split the sweep into N shards, run side by side by a job array; sluice merge DIR brings them "
+    "together\n"
     "  --dry-run    print the script and do nothing\n"
-    "  --gflops X   speed of a core in the estimate, in GFLOP/s (default 20)\n"
+    "  --gflops X   speed of a core in the estimate, in GFLOP/s, where no stage has been timed (default: measured "
+    "now)\n"
     "\n"
     "example: sluice submit sweeps/quickstart.yaml slurm.partition=cpu slurm.time=2h slurm.ranks_per_node=8 "
     "--dry-run\n";
 
+enum { MOST_SHARDS = 100000, CONFIG_SIZE = 1 << 16 };
+static const double ASK_SECONDS = 10;
+static const double NOMINAL_GFLOPS = 20; /* of a core of which nothing is known */
+
 struct arguments {
-    const char *sweep, *out;
-    const char *const *overrides;
-    int overrides_count;
-    bool dry_run, help;
-    double gflops;
+    const char *out;
+    bool dry_run;
+    double gflops, array; /* 0: not given */
 };
 
 /* What is known of the job before it is submitted. */
 struct submission {
+    const struct arguments *arguments;
     struct sweep sweep;
+    struct script_array array;
     char program[PATH_MAX], file[PATH_MAX], out[PATH_MAX];
     char *script;
 };
 
-static int parse_arguments(int argc, char **argv, struct arguments *a, err *e)
-{
-    static const struct option long_options[] = {
-        {"out", required_argument, NULL, 'o'},
-        {"dry-run", no_argument, NULL, 'd'},
-        {"gflops", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int c;
+static struct {
+    plan_recall *recall;
+    double (*gflops)(void);
+} knowledge;
 
-    *a = (struct arguments){.gflops = 20};
-    opterr = 0;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        char *end = NULL;
-        if (c == 'o')
-            a->out = optarg;
-        else if (c == 'd')
-            a->dry_run = true;
-        else if (c == 'h')
-            a->help = true;
-        else if (c == '?')
-            return err_set(e, ERR_USAGE, "cannot understand '%s'; see sluice submit --help", argv[optind - 1]);
-        else if (a->gflops = strtod(optarg, &end), *end || end == optarg || !(a->gflops > 0 && a->gflops < 1e9))
-            return err_set(e, ERR_USAGE, "--gflops needs a positive number, not '%s'", optarg);
-    }
-    if (!a->help && optind == argc)
-        return err_set(e, ERR_USAGE, "which sweep?  See sluice submit --help");
-    if (a->help)
-        return 0;
-    a->sweep = argv[optind];
-    a->overrides = (const char *const *)argv + optind + 1;
-    a->overrides_count = argc - optind - 1;
-    return 0;
+void submit_learn_from(plan_recall *recall, double (*gflops)(void))
+{
+    knowledge.recall = recall;
+    knowledge.gflops = gflops;
 }
 
 /* ---- before ---- */
@@ -104,62 +88,139 @@ static int name_out(const struct arguments *a, const struct sweep *s, char out[P
     return 0;
 }
 
-static int prepare(const struct arguments *a, struct submission *job, err *e)
+/* The number behind "NAME = " in the answer; 0 if it is not there. */
+static long config_number(const char *answer, const char *name)
+{
+    const char *line = strstr(answer, name), *sign = line ? strchr(line, '=') : NULL;
+
+    return sign && (line == answer || line[-1] == '\n') ? atol(sign + 1) : 0;
+}
+
+/* The most elements that an array may have here; MOST_SHARDS where SLURM does not say. */
+static int ask_array_limit(void)
+{
+    const char *const argv[] = {"scontrol", "show", "config", NULL};
+    char *answer = malloc(CONFIG_SIZE);
+    long most = MOST_SHARDS;
+    int status;
+    err e = {0};
+
+    if (answer && !process_run(argv, ASK_SECONDS, answer, CONFIG_SIZE, &status, &e) && !status) {
+        long size = config_number(answer, "MaxArraySize"), jobs = config_number(answer, "MaxJobCount");
+
+        if (size > 1 && size - 1 < most)
+            most = size - 1; /* numbers of elements are below it, and ours begin at 1 */
+        if (jobs > 1 && jobs / 2 < most)
+            most = jobs / 2; /* others have jobs too */
+    }
+    free(answer);
+    return (int)most;
+}
+
+static int shape_array(struct submission *job, err *e)
+{
+    double asked = job->arguments->array, most = job->sweep.setting[SETTING_SLURM_MAX_JOBS].number;
+
+    if (!asked)
+        return 0;
+    if (asked != (int)asked || asked > MOST_SHARDS)
+        return err_set(e, ERR_USAGE, "--array needs a whole number of shards up to %d, not %g", MOST_SHARDS, asked);
+    if (job->sweep.setting[SETTING_SHARD_COUNT].number > 1)
+        return err_set(e, ERR_USAGE, "--array splits a whole sweep, and this is a shard of one (shard.count)");
+    if (!most)
+        most = job->arguments->dry_run ? MOST_SHARDS : ask_array_limit();
+    job->array = (struct script_array){(int)asked, asked < most ? (int)asked : (int)most};
+    return 0;
+}
+
+static int prepare(const struct command_line *line, struct submission *job, err *e)
 {
     ssize_t n;
 
-    if (sweep_load(a->sweep, a->overrides, a->overrides_count, &job->sweep, e))
+    if (sweep_load(line->sweep, line->overrides, line->overrides_count, &job->sweep, e))
         return e->code;
-    if (!realpath(a->sweep, job->file))
-        return err_errno(e, "%s", a->sweep);
+    if (!realpath(line->sweep, job->file))
+        return err_errno(e, "%s", line->sweep);
     n = readlink("/proc/self/exe", job->program, sizeof job->program - 1);
     if (n < 0)
         return err_errno(e, "/proc/self/exe");
     job->program[n] = 0;
-    if (name_out(a, &job->sweep, job->out, e))
+    if (name_out(job->arguments, &job->sweep, job->out, e) || shape_array(job, e))
         return e->code;
-    return script_render(&job->sweep,
-                         &(struct script_paths){job->program, job->file, job->out, a->overrides, a->overrides_count},
-                         &job->script, e);
+    return script_render(
+        &job->sweep,
+        &(struct script_paths){job->program, job->file, job->out, line->overrides, line->overrides_count, job->array},
+        &job->script, e);
 }
 
-/* "45 s", "34 min", "5.6 h", "78 days": whichever reads best. */
-static const char *duration(double seconds, char text[32])
-{
-    if (seconds < 100)
-        snprintf(text, 32, "%.2g s", seconds);
-    else if (seconds < 6000)
-        snprintf(text, 32, "%.0f min", seconds / 60);
-    else if (seconds < 360000)
-        snprintf(text, 32, "%.1f h", seconds / 3600);
-    else
-        snprintf(text, 32, "%.0f days", seconds / 86400);
-    return text;
-}
+/* ---- the estimate ---- */
 
-/* Print the estimate.  ERR_MISSING: data or a backbone that the sweep needs is not here. */
-static int show_estimate(const struct submission *job, double gflops, err *e)
+static void print_estimate(const struct submission *job, const struct plan *plan, const struct estimate *estimate,
+                           const struct script_shape *shape, const double *share, double gflops)
 {
-    struct script_shape shape;
-    struct estimate estimate;
-    struct plan plan = {0};
+    struct job_estimate cost =
+        job_estimate_make(estimate, shape, (int)sysconf(_SC_NPROCESSORS_ONLN), &job->array, share);
     char text[32], limit[32];
 
-    if (script_shape(&job->sweep, &shape, e) || plan_make(&job->sweep, &sources_installed, &plan, e)) {
-        plan_free(&plan);
-        return e->code;
-    }
-    estimate = estimate_make(&plan, &shape, gflops, (int)sysconf(_SC_NPROCESSORS_ONLN));
-    printf("%s: %d trials, %d stages\n", job->sweep.setting[SETTING_NAME].text, plan.trials_count, plan.stages_count);
-    printf("estimate at %g GFLOP/s a core: %.3g core-hours, %s on %g ranks%s", gflops, estimate.core_hours,
-           duration(estimate.wall_seconds, text), estimate.ranks,
-           shape.ranks_per_node ? "" : " (as many cores to a node as here)");
-    if (estimate.jobs > 0)
-        printf(", %.0f job%s of %s\n", estimate.jobs, estimate.jobs > 1 ? "s" : "", duration(shape.seconds, limit));
+    printf("%s: %d trials, %d stages", job->sweep.setting[SETTING_NAME].text, plan->trials_count, plan->stages_count);
+    if (estimate->finished)
+        printf(", %d of them finished", estimate->finished);
+    if (estimate->measured)
+        printf("\nestimate from the times of earlier runs (%.3g GFLOP/s a core where there are none)", gflops);
+    else
+        printf("\nestimate at %.3g GFLOP/s a core, as %s", gflops,
+               job->arguments->gflops > 0 ? "given" : "measured on this machine");
+    printf(": %.3g core-hours, %s on %g ranks%s", cost.core_hours, command_line_duration(cost.wall_seconds, text),
+           cost.ranks, shape->ranks_per_node ? "" : " (as many cores to a node as here)");
+    if (job->array.shards)
+        printf(" for each of %d array elements", job->array.elements);
+    if (cost.jobs > 0)
+        printf(", %.0f job%s of %s\n", cost.jobs, cost.jobs > 1 ? "s, one after the other," : "",
+               command_line_duration(shape->seconds, limit));
     else
         printf(", no slurm.time is set\n");
-    if (plan.missing_count)
-        err_set(e, ERR_MISSING, "%s%s", plan.missing[0], plan.missing_count > 1 ? "; and more: see sluice plan" : "");
+}
+
+/* The work of each shard over that of the whole; NULL for a sweep that is whole. */
+static int find_shares(const struct submission *job, const struct plan *plan, double **share, err *e)
+{
+    int *shard;
+
+    *share = NULL;
+    if (!job->array.shards)
+        return 0;
+    shard = calloc((size_t)plan->trials_count, sizeof *shard);
+    *share = calloc((size_t)job->array.shards, sizeof **share);
+    if (!shard || !*share)
+        err_set(e, ERR_NOMEM, "no memory for %d shards", job->array.shards);
+    else if (!shard_split(plan, job->array.shards, shard, *share, e))
+        for (int k = 0; k < job->array.shards; k++)
+            (*share)[k] /= plan->work;
+    free(shard);
+    return e->code;
+}
+
+/* The estimate, and whether the job can run at all.  ERR_MISSING: data or a backbone that the sweep needs is not here. */
+static int show_estimate(const struct submission *job, err *e)
+{
+    struct script_shape shape;
+    struct plan plan = {0};
+    struct plan_known known = {.folder = ""};
+    struct estimate estimate;
+    double *share = NULL, gflops = job->arguments->gflops;
+
+    if (!(gflops > 0))
+        gflops = knowledge.gflops ? knowledge.gflops() : NOMINAL_GFLOPS;
+    if (!script_shape(&job->sweep, &shape, e) && !plan_make(&job->sweep, &sources_installed, &plan, e) &&
+        (!knowledge.recall || !knowledge.recall(&plan, job->out, &known, e)) && !find_shares(job, &plan, &share, e) &&
+        !estimate_make(&plan, &known, gflops, &estimate, e)) {
+        print_estimate(job, &plan, &estimate, &shape, share, gflops);
+        if (plan.missing_count)
+            err_set(e, ERR_MISSING, "%s%s", plan.missing[0],
+                    plan.missing_count > 1 ? "; and more: see sluice plan" : "");
+    }
+    free(share);
+    free(known.finished);
     plan_free(&plan);
     return e->code;
 }
@@ -221,13 +282,46 @@ static void read_answer(char *answer, char id[32])
     }
 }
 
+/* Two jobs cannot work in one folder. */
+static int check_jobs(const struct submission *job, err *e)
+{
+    struct jobs jobs;
+
+    if (!jobs_read(job->out, &jobs, e) && jobs.count)
+        err_set(e, ERR_BUSY, "job %s of this folder is still there (%s); sluice cancel %s ends it", jobs.list[0].id,
+                jobs.list[0].state, job->out);
+    jobs_free(&jobs);
+    return e->code;
+}
+
+static int refuse(const struct submission *job, int status, char *answer, const char *path, err *e)
+{
+    for (char *p = answer; *p; p++)
+        if (*p == '\n')
+            *p = p[1] ? ' ' : 0;
+    return err_set(e, ERR_CONFIG, "sbatch refused the job (status %d): %s; the script is %s%s", status,
+                   *answer ? answer : "it does not say why", path,
+                   job->array.shards ? "; slurm.max_jobs=N makes an array of fewer elements for the same shards" : "");
+}
+
+static void tell(const struct submission *job, const char *id)
+{
+    if (!job->array.shards) {
+        printf("submitted as job %s; what it says: %s/log/slurm-%s.log\n", id, job->out, id);
+        return;
+    }
+    printf("submitted as array %s of %d elements for %d shards; what they say: %s/log/slurm-%s_*.log\n", id,
+           job->array.elements, job->array.shards, job->out, id);
+    printf("when they are done: sluice merge %s\n", job->out);
+}
+
 static int submit(const struct submission *job, err *e)
 {
     char path[PATH_MAX + 8], answer[4096], id[32];
     const char *const argv[] = {"sbatch", "--parsable", path, NULL};
     int status;
 
-    if (write_script(job, path, e))
+    if (check_jobs(job, e) || write_script(job, path, e))
         return e->code;
     if (process_run(argv, SBATCH_SECONDS, answer, sizeof answer, &status, e)) {
         if (e->code == ERR_MISSING)
@@ -237,52 +331,44 @@ static int submit(const struct submission *job, err *e)
                     path);
         return e->code;
     }
-    if (status) {
-        for (char *p = answer; *p; p++)
-            if (*p == '\n')
-                *p = p[1] ? ' ' : 0;
-        return err_set(e, ERR_CONFIG, "sbatch refused the job (status %d): %s; the script is %s", status,
-                       *answer ? answer : "it does not say why", path);
-    }
+    if (status)
+        return refuse(job, status, answer, path, e);
     read_answer(answer, id);
     if (!*id)
         return err_set(e, ERR_SYSTEM, "sbatch named no job; see squeue whether there is one");
-    printf("submitted as job %s; what it says: %s/log/slurm-%s.log\n", id, job->out, id);
-    return 0;
+    tell(job, id);
+    return jobs_record(job->out, id, e);
 }
 
 /* ---- the command ---- */
 
-static void complain(const struct submission *job, const err *e)
-{
-    for (int i = 0; i < job->sweep.problems_count; i++)
-        fprintf(stderr, "sluice submit: %s\n", job->sweep.problems[i]);
-    if (!job->sweep.problems_count)
-        fprintf(stderr, "sluice submit: %s\n", e->text);
-}
-
 int command_submit(int argc, char **argv)
 {
-    struct submission job = {0};
-    struct arguments a;
+    struct arguments a = {0};
+    const struct command_line_option options[] = {{"out", .text = &a.out},
+                                                  {"array", .number = &a.array},
+                                                  {"dry-run", .flag = &a.dry_run},
+                                                  {"gflops", .number = &a.gflops}};
+    struct submission job = {.arguments = &a};
+    struct command_line line;
     err e = {0};
 
-    if (parse_arguments(argc, argv, &a, &e)) {
+    if (command_line_read(argc, argv, options, sizeof options / sizeof *options, &line, &e)) {
         fprintf(stderr, "sluice submit: %s\n", e.text);
         return err_exit_status(e.code);
     }
-    if (a.help) {
+    if (line.help) {
         fputs(help, stdout);
         return 0;
     }
-    if (!prepare(&a, &job, &e)) {
+    if (!prepare(&line, &job, &e)) {
         if (a.dry_run)
             fputs(job.script, stdout);
-        else if (!show_estimate(&job, a.gflops, &e))
+        else if (!show_estimate(&job, &e))
             submit(&job, &e);
     }
     if (e.code)
-        complain(&job, &e);
+        command_line_complain("submit", &job.sweep, &e);
     free(job.script);
     sweep_free(&job.sweep);
     return err_exit_status(e.code);

@@ -38,10 +38,10 @@ static const struct {
     {"output", "the job's output goes to log/ in the output folder"},
     {"error", "the job's output goes to log/ in the output folder"},
     {"open-mode", "jobs that continue append to the log"},
-    {"requeue", "the job requeues itself"},
-    {"no-requeue", "the job requeues itself"},
+    {"requeue", "the job requeues itself: see slurm.continue"},
+    {"no-requeue", "the job requeues itself: see slurm.continue"},
     {"signal", "the job needs its own signal before the end"},
-    {"array", "one job runs the whole sweep"},
+    {"array", "use sluice submit --array N"},
     {"wrap", "the script is given"},
     {"parsable", "sluice submit reads sbatch's answer"},
     {"quiet", "sluice submit reads sbatch's answer"},
@@ -143,10 +143,11 @@ static int write_memory(FILE *out, const struct sweep *s, const struct script_sh
     return 0;
 }
 
-/* Seconds before the time limit at which SLURM sends the signal; it may come up to a minute earlier than that. */
+/* Seconds before the time limit at which SLURM sends the signal; it may come up to a minute earlier than that.  By then sluice
+ * should have stopped by itself. */
 static int notice(double limit)
 {
-    return limit > 0 && limit < 600 ? (int)fmax(10, limit / 10) : 60;
+    return limit > 0 && limit < 600 ? (int)fmax(10, limit / 30) : 20;
 }
 
 static void write_time(FILE *out, double seconds)
@@ -192,7 +193,7 @@ static int write_additional(FILE *out, const char *line, err *e)
 }
 
 /* Where the job's output goes.  SLURM replaces %j and the like in it, and stops doing so at a backslash. */
-static int write_log(FILE *out, const char *folder, err *e)
+static int write_log(FILE *out, const char *folder, bool array, err *e)
 {
     if (has_control(folder) || strchr(folder, '\\'))
         return err_set(
@@ -201,7 +202,7 @@ static int write_log(FILE *out, const char *folder, err *e)
     fputs("#SBATCH --output=\"", out);
     for (const char *p = folder; *p; p++)
         fputs(*p == '%' ? "%%" : *p == '"' ? "\\\"" : (char[]){*p, 0}, out);
-    fputs("/log/slurm-%j.log\"\n", out);
+    fputs(array ? "/log/slurm-%A_%a.log\"\n" : "/log/slurm-%j.log\"\n", out);
     return 0;
 }
 
@@ -209,9 +210,11 @@ static int write_options(FILE *out, const struct sweep *s, const struct script_p
                          const struct script_shape *shape, err *e)
 {
     write_option(out, "job-name", s->setting[SETTING_NAME].text);
-    if (write_log(out, paths->out, e))
+    if (write_log(out, paths->out, paths->array.shards, e))
         return e->code;
     fputs("#SBATCH --open-mode=append\n#SBATCH --requeue\n", out);
+    if (paths->array.shards)
+        fprintf(out, "#SBATCH --array=1-%d\n", paths->array.elements);
     fprintf(out, "#SBATCH --signal=B:USR1@%d\n", notice(shape->seconds));
     fprintf(out, "#SBATCH --nodes=%d\n", shape->nodes);
     if (shape->ranks_per_node)
@@ -233,98 +236,149 @@ static int write_options(FILE *out, const struct sweep *s, const struct script_p
 
 /* ---- what the job does ---- */
 
-static const char count_ranks[] = "ranks=0 # as many as the cores of the nodes allow; SLURM says 36(x2),24\n"
-                                  "IFS=, read -ra groups <<<\"${SLURM_JOB_CPUS_PER_NODE:-}\"\n"
-                                  "for group in \"${groups[@]}\"; do\n"
-                                  "    [[ $group =~ ^([0-9]+)(\\(x([0-9]+)\\))?$ ]] || continue\n"
-                                  "    fit=$((BASH_REMATCH[1] / cpus))\n"
-                                  "    ranks=$((ranks + fit * ${BASH_REMATCH[3]:-1}))\n"
-                                  "done\n"
-                                  "((ranks > 0)) || ranks=1\n";
+/* mpirun fills a node with as many ranks as SLURM_TASKS_PER_NODE says, which for a job of whole nodes is one. */
+static const char count_ranks[] =
+    "ranks=0 tasks='' # as many as the cores of the nodes allow; SLURM says 36(x2),24\n"
+    "IFS=, read -ra groups <<<\"${SLURM_JOB_CPUS_PER_NODE:-}\"\n"
+    "for group in \"${groups[@]}\"; do\n"
+    "    [[ $group =~ ^([0-9]+)(\\(x([0-9]+)\\))?$ ]] || continue\n"
+    "    fit=$((BASH_REMATCH[1] < cpus ? 1 : BASH_REMATCH[1] / cpus)) nodes=${BASH_REMATCH[3]:-1}\n"
+    "    ranks=$((ranks + fit * nodes)) tasks+=,$fit\"(x$nodes)\"\n"
+    "done\n"
+    "((ranks > 0)) || ranks=1\n"
+    "[[ -z $tasks ]] || export SLURM_TASKS_PER_NODE=${tasks#,}\n";
 
-static const char know_end[] =
-    "if [[ -z ${SLURM_JOB_END_TIME:-} ]]; then # an older SLURM does not say when the job must end\n"
-    "    if end=$(squeue --noheader --job=\"$SLURM_JOB_ID\" --format=%e) && end=$(date --date=\"$end\" +%s "
-    "2>/dev/null); then\n"
-    "        export SLURM_JOB_END_TIME=$end\n"
+static const char functions[] =
+    "progressed() { # has a checkpoint, or a part of one, been written since the job began?\n"
+    "    local out file\n"
+    "    for out in \"${outs[@]}\"; do\n"
+    "        for file in \"$out\"/checkpoints/*; do\n"
+    "            [[ ! $file -nt $began ]] || return 0\n"
+    "        done\n"
+    "    done\n"
+    "    return 1\n"
+    "}\n"
+    "\n"
+    "child='' signals=0 last=''\n"
+    "# shellcheck disable=SC2317 # the traps call it\n"
+    "forward() { # a signal came: pass it on\n"
+    "    signals=$((signals + 1))\n"
+    "    [[ $last == TERM ]] || last=$1\n"
+    "    [[ -z $child ]] || kill -s \"$1\" \"$child\" 2>/dev/null\n"
+    "}\n"
+    "trap 'forward USR1' USR1\n"
+    "trap 'forward USR2' USR2\n"
+    "trap 'forward TERM' TERM\n"
+    "\n"
+    "run() { # sluice run; sets status\n";
+
+/* What starts the ranks: words before `sluice run` and behind it. */
+static const struct {
+    const char *before, *behind;
+} launchers[] = {
+    {"", " --ranks \"$ranks\""}, /* mpirun, which sluice run starts */
+    /* srun, which is told of one rank more than there are tasks: rank 0 needs next to nothing. */
+    {"export SLURM_MPI_TYPE=\"${SLURM_MPI_TYPE:-pmix}\"\n"
+     "    unset SLURM_NTASKS_PER_NODE SLURM_CPUS_PER_TASK SLURM_NTASKS SLURM_NPROCS\n"
+     "    srun --ntasks=\"$((ranks + 1))\" --overcommit --cpu-bind=none --kill-on-bad-exit=0 --wait=0 \\\n"
+     "        ",
+     ""},
+};
+
+static const char wait_for_it[] = "    child=$!\n"
+                                  "    [[ -z $last ]] || kill -s \"$last\" \"$child\" 2>/dev/null\n"
+                                  "    seen=-1\n"
+                                  "    while ((seen != signals)); do # wait returns early when a signal comes\n"
+                                  "        seen=$signals\n"
+                                  "        wait \"$child\"\n"
+                                  "        status=$?\n"
+                                  "    done\n"
+                                  "    child=''\n"
+                                  "}\n"
+                                  "\n"
+                                  "incomplete() { # run again?  A crash counts too\n"
+                                  "    ((status == 75 || status > 128))\n"
+                                  "}\n"
+                                  "\n";
+
+/* Have the job run again. */
+static const char again_requeue[] = "again() { # this job, once more; where that is forbidden, another one like it\n"
+                                    "    scontrol requeue \"$job\" || submit\n"
+                                    "}\n\n";
+static const char again_resubmit[] = "again() {\n"
+                                     "    submit\n"
+                                     "}\n\n";
+static const char again_no[] = "again() {\n"
+                               "    echo \"sluice: slurm.continue is no: sluice submit continues the sweep\"\n"
+                               "}\n\n";
+static const char submit_one[] = "submit() { # this job's successor\n"
+                                 "    local answer\n"
+                                 "    if answer=$(sbatch --parsable \"$root/job.sh\"); then\n";
+static const char submit_element[] =
+    "submit() { # this element's successor\n"
+    "    local answer\n"
+    "    if answer=$(sbatch --parsable --array=\"$SLURM_ARRAY_TASK_ID\" \"$root/job.sh\"); then\n";
+static const char submit_end[] =
+    "        echo \"${answer%%;*}\" >>\"$root/jobs\"\n"
+    "        echo \"sluice: job ${answer%%;*} goes on\"\n"
+    "    else\n"
+    "        echo \"sluice: no other job can be submitted; sluice submit continues the sweep\"\n"
     "    fi\n"
-    "fi\n";
+    "}\n\n";
 
-static const char functions[] = "finished() { # how many stages have left their checkpoint\n"
-                                "    local files=(\"$out\"/checkpoints/*.h5)\n"
-                                "    if [[ -e ${files[0]} ]]; then echo \"${#files[@]}\"; else echo 0; fi\n"
-                                "}\n"
-                                "\n"
-                                "child='' signals=0 last=''\n"
-                                "# shellcheck disable=SC2317 # the traps call it\n"
-                                "forward() { # a signal came: pass it on\n"
-                                "    signals=$((signals + 1))\n"
-                                "    [[ $last == TERM ]] || last=$1\n"
-                                "    [[ -z $child ]] || kill -s \"$1\" \"$child\" 2>/dev/null\n"
-                                "}\n"
-                                "trap 'forward USR1' USR1\n"
-                                "trap 'forward USR2' USR2\n"
-                                "trap 'forward TERM' TERM\n";
+static const char run_one[] = "outs=(\"$root\")\n"
+                              "run\n";
+static const char run_shards[] = "outs=() worst=0\n"
+                                 "for ((shard = SLURM_ARRAY_TASK_ID; shard <= shards; shard += elements)); do\n"
+                                 "    outs+=(\"$root/shard-$shard-of-$shards\")\n"
+                                 "    run --shard \"$shard/$shards\"\n"
+                                 "    ! incomplete || break\n"
+                                 "    ((status <= worst)) || worst=$status\n"
+                                 "done\n"
+                                 "incomplete || status=$worst\n";
 
-static const char start_mpirun[] = "\"$sluice\" run \"${arguments[@]}\" --ranks \"$ranks\" --threads \"$cpus\" &\n";
-
-/* One rank more than there are tasks: rank 0 needs next to nothing. */
-static const char start_srun[] =
-    "export SLURM_MPI_TYPE=\"${SLURM_MPI_TYPE:-pmix}\"\n"
-    "unset SLURM_NTASKS_PER_NODE SLURM_CPUS_PER_TASK SLURM_NTASKS SLURM_NPROCS\n"
-    "srun --ntasks=\"$((ranks + 1))\" --overcommit --cpu-bind=none --kill-on-bad-exit=0 --wait=0 \\\n"
-    "    \"$sluice\" run \"${arguments[@]}\" --threads \"$cpus\" &\n";
-
-static const char wait_for_it[] = "child=$!\n"
-                                  "[[ -z $last ]] || kill -s \"$last\" \"$child\" 2>/dev/null\n"
-                                  "seen=-1\n"
-                                  "while ((seen != signals)); do # wait returns early when a signal comes\n"
-                                  "    seen=$signals\n"
-                                  "    wait \"$child\"\n"
-                                  "    status=$?\n"
-                                  "done\n";
-
-static const char again[] =
-    "if ((status != 75 && status <= 128)); then # it is finished, or cannot go on\n"
-    "    rm -f \"$record\"\n"
+static const char end[] =
+    "\n"
+    "if ! incomplete; then # it is finished, or cannot go on\n"
+    "    rm -f \"$record\" \"$began\"\n"
     "    exit \"$status\"\n"
     "fi\n"
     "if [[ $last == TERM ]]; then\n"
-    "    echo \"sluice: job $SLURM_JOB_ID was told to end; unless SLURM brings it back, sluice submit continues the "
-    "sweep\"\n"
-    "    exit 75\n"
-    "fi\n"
-    "if [[ $signals -eq 0 && -e $out/stop ]]; then\n"
-    "    echo \"sluice: the sweep was cancelled; sluice submit continues it\"\n"
+    "    echo \"sluice: job $job was told to end; unless SLURM brings it back, sluice submit continues the sweep\"\n"
     "    exit 75\n"
     "fi\n"
     "fruitless=0\n"
-    "if (($(finished) <= before)); then\n"
+    "if ! progressed; then\n"
     "    [[ -r $record ]] && read -r fruitless <\"$record\"\n"
     "    [[ $fruitless =~ ^[0-9]$ ]] || fruitless=0\n"
     "    fruitless=$((fruitless + 1))\n"
     "fi\n"
     "echo \"$fruitless\" >\"$record\"\n"
     "if ((fruitless >= most_fruitless)); then\n"
-    "    rm -f \"$record\"\n"
-    "    echo \"sluice: $fruitless jobs in a row finished no stage; not requeued.  A longer slurm.time may help.\"\n"
+    "    rm -f \"$record\" \"$began\"\n"
+    "    echo \"sluice: $fruitless jobs in a row have come no further; giving up.  A longer slurm.time may help.\"\n"
     "    exit 75\n"
     "fi\n"
-    "echo \"sluice: job $SLURM_JOB_ID ends with status $status and work left; requeueing it\"\n"
-    "scontrol requeue \"$SLURM_JOB_ID\" || echo \"sluice: cannot requeue; sluice submit continues the sweep\"\n"
+    "echo \"sluice: job $job ends with status $status and work left; it goes on in another job\"\n"
+    "again\n"
     "exit 75\n";
 
-static void write_body(FILE *out, const struct sweep *s, const struct script_paths *paths,
-                       const struct script_shape *shape)
+/* Who the job is, for SLURM and for its own records. */
+static const char names_of_one[] = "job=$SLURM_JOB_ID\n"
+                                   "record=$root/log/slurm-fruitless # how many jobs in a row have come no further\n";
+static const char names_of_element[] =
+    "job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\n"
+    "record=$root/log/slurm-fruitless-$SLURM_ARRAY_TASK_ID # how many jobs in a row have come no further\n";
+
+static void write_given(FILE *out, const struct sweep *s, const struct script_paths *paths)
 {
-    fputs("\n# Written by `sluice submit`: one job of a sweep, which asks to be run again while work is left.\n", out);
     if (s->setup_count)
         fputs("\n# slurm.setup\n", out);
     for (int i = 0; i < s->setup_count; i++)
         fprintf(out, "%s\n", s->setup[i]);
     fputs("\nsluice=", out);
     write_shell_word(out, paths->program);
-    fputs("\nout=", out);
+    fputs("\nroot=", out);
     write_shell_word(out, paths->out);
     fputs("\narguments=(\n    ", out);
     write_shell_word(out, paths->sweep);
@@ -332,17 +386,43 @@ static void write_body(FILE *out, const struct sweep *s, const struct script_pat
         fputs("\n    ", out);
         write_shell_word(out, paths->overrides[i]);
     }
-    fprintf(
-        out,
-        "\n    --out \"$out\"\n)\nrecord=$out/log/slurm-fruitless # how many jobs in a row have finished nothing\n");
-    fprintf(out, "most_fruitless=%d\ncpus=%d # of a rank\n", SCRIPT_FRUITLESS, shape->cpus_per_rank);
+    fputs("\n    --out \"$root\"\n)\n", out);
+}
+
+static void write_again(FILE *out, const struct sweep *s, bool array)
+{
+    static const char *const again[] = {again_requeue, again_resubmit, again_no}; /* as slurm.continue's choices */
+    int how = (int)s->setting[SETTING_SLURM_CONTINUE].number;
+
+    if (again[how] != again_no)
+        fprintf(out, "%s%s", array ? submit_element : submit_one, submit_end);
+    fputs(again[how], out);
+}
+
+static void write_body(FILE *out, const struct sweep *s, const struct script_paths *paths,
+                       const struct script_shape *shape)
+{
+    int launcher = (int)s->setting[SETTING_SLURM_LAUNCHER].number; /* as its choices */
+    bool array = paths->array.shards;
+
+    fprintf(out, "\n# Written by `sluice submit`: %s of a sweep, which asks to be run again while work is left.\n",
+            array ? "some shards" : "one job");
+    write_given(out, s, paths);
+    fprintf(out, "%sbegan=$record.began\nmost_fruitless=%d\n", array ? names_of_element : names_of_one,
+            SCRIPT_FRUITLESS);
+    if (array)
+        fprintf(out, "shards=%d elements=%d # of the sweep, of the array\n", paths->array.shards,
+                paths->array.elements);
+    fprintf(out, "cpus=%d # of a rank\n", shape->cpus_per_rank);
     if (shape->ranks_per_node)
         fprintf(out, "ranks=%ld\n", (long)shape->nodes * shape->ranks_per_node);
     else
         fputs(count_ranks, out);
-    fprintf(out, "\n%s\n%s\nbefore=$(finished)\n", know_end, functions);
-    fputs(!strcmp(s->setting[SETTING_SLURM_LAUNCHER].text, "srun") ? start_srun : start_mpirun, out);
-    fprintf(out, "%s\n%s", wait_for_it, again);
+    fprintf(out, "\n%s", functions);
+    fprintf(out, "    %s\"$sluice\" run \"${arguments[@]}\"%s%s --threads \"$cpus\" &\n%s", launchers[launcher].before,
+            array ? " \"$@\"" : "", launchers[launcher].behind, wait_for_it);
+    write_again(out, s, array);
+    fprintf(out, "touch \"$began\"\n%s%s", array ? run_shards : run_one, end);
 }
 
 int script_render(const struct sweep *s, const struct script_paths *paths, char **text, err *e)

@@ -1,12 +1,13 @@
 /* slurm/script.h - the job script of a sweep.
  *
- * One job runs `sluice run SWEEP --out DIR` on the resources that the sweep's `slurm:` section asks for.  What the script does
- * beside that:
+ * One job runs `sluice run SWEEP --out DIR` on the resources that the sweep's `slurm:` section asks for; or, as an array, each
+ * element runs some of its shards.  What the script does beside that:
  *
- *   time limit   SLURM sends SIGUSR1 shortly before; the script passes it on, sluice stops cleanly with status 75, and the
- *                script requeues its own job (`scontrol requeue`) if stages have been finished since it started, or at
- *                least in one of the last SCRIPT_FRUITLESS jobs
- *   SIGUSR2      the same, sent by anybody
+ *   time limit   sluice knows when the job ends (slurm/remaining.h) and stops in good time, with status 75; should it not, SLURM
+ *                sends SIGUSR1 shortly before the end, which the script passes on.  While work is left the script then has the
+ *                job run again: it requeues it (`scontrol requeue`) or submits its successor, as slurm.continue says, but gives
+ *                up when SCRIPT_FRUITLESS jobs in a row have left no checkpoint, nor a part of one
+ *   SIGUSR2      the same as SIGUSR1, sent by anybody
  *   SIGTERM      sluice stops cleanly and nothing is requeued: it comes from scancel, or from SLURM, which requeues a
  *                preempted job itself
  *   a crash      (a status above 128) counts as incomplete, like 75
@@ -27,9 +28,14 @@ enum { SCRIPT_FRUITLESS = 3 };
 struct script_paths {
     const char *program; /* this sluice */
     const char *sweep;
-    const char *out;              /* the output folder; the job's own log goes to log/ in it */
+    const char *out; /* the output folder, in which shards have theirs; the job's own log goes to log/ in it, and it is
+                        DIR/job.sh there that a job submits as its successor */
     const char *const *overrides; /* KEY=VALUE, as they were given */
     int overrides_count;
+    struct script_array {
+        int shards;   /* 0: the sweep is whole */
+        int elements; /* of the array; element k runs the shards k, k + elements, k + 2 elements, ... */
+    } array;
 };
 
 /* What a job asks for. */

@@ -1,7 +1,6 @@
 /* sweeps/plan_report.c - see plan_report.h. */
 #include "sweeps/plan_report.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "sweeps/command_line.h"
 #include "sweeps/methods.h"
 
 static const char help[] =
@@ -29,20 +29,17 @@ static const char help[] =
     "example: sluice plan sweeps/quickstart.yaml seed=0..4 --trials\n";
 
 struct arguments {
-    const char *sweep, *out;
-    const char *const *overrides;
-    int overrides_count;
-    bool trials, json, help;
+    const char *out;
+    bool trials, json;
     double ranks, gflops;
 };
 
-/* A plan as it is shown: with what was measured, in seconds of one rank. */
+/* A plan as it is shown. */
 struct view {
     const struct plan *plan;
     const struct arguments *arguments;
     const struct plan_known *known;
-    double all, alone, left, critical; /* with sharing; without; not finished; longest chain of what is left */
-    int finished;
+    struct estimate estimate;
 };
 
 /* What is counted for each kind of stage. */
@@ -53,9 +50,7 @@ struct tally {
 
 static double stage_seconds(const struct view *v, int stage)
 {
-    double measured = v->known->seconds_per_flop[v->plan->kind[stage]];
-
-    return v->plan->cost[stage] * (measured > 0 ? measured : 1e-9 / v->arguments->gflops);
+    return estimate_stage(v->plan, v->known, v->arguments->gflops, stage);
 }
 
 static bool is_finished(const struct view *v, int stage)
@@ -76,30 +71,6 @@ static void count(const struct view *v, struct tally tally[STAGE_KIND_COUNT])
     }
 }
 
-static int estimate(struct view *v, err *e)
-{
-    const struct plan *p = v->plan;
-    double *path = calloc((size_t)p->stages_count, sizeof *path);
-
-    if (!path)
-        return err_errno(e, "plan");
-    for (int i = 0; i < p->stages_count; i++) {
-        double seconds = stage_seconds(v, i), before = 0;
-        v->all += seconds;
-        v->alone += seconds * p->shared_by[i];
-        v->finished += is_finished(v, i);
-        if (is_finished(v, i))
-            continue;
-        v->left += seconds;
-        for (int k = p->needs_start[i]; k < p->needs_start[i + 1]; k++)
-            before = path[p->needs[k]] > before ? path[p->needs[k]] : before;
-        path[i] = before + seconds;
-        v->critical = path[i] > v->critical ? path[i] : v->critical;
-    }
-    free(path);
-    return 0;
-}
-
 static double saved_percent(double work, double alone)
 {
     return alone > 0 ? 100 * (1 - work / alone) : 0;
@@ -108,23 +79,9 @@ static double saved_percent(double work, double alone)
 /* Ranks cannot be busier than the work allows, nor faster than the longest chain. */
 static double wall_seconds(const struct view *v)
 {
-    double share = v->left / v->arguments->ranks;
+    double share = v->estimate.left / v->arguments->ranks;
 
-    return share > v->critical ? share : v->critical;
-}
-
-/* "12 s", "34 min", "5.6 h", "78 days": whichever reads best. */
-static const char *duration(double seconds, char text[32])
-{
-    if (seconds < 100)
-        snprintf(text, 32, "%.2g s", seconds);
-    else if (seconds < 6000)
-        snprintf(text, 32, "%.0f min", seconds / 60);
-    else if (seconds < 360000)
-        snprintf(text, 32, "%.1f h", seconds / 3600);
-    else
-        snprintf(text, 32, "%.0f days", seconds / 86400);
-    return text;
+    return share > v->estimate.critical ? share : v->estimate.critical;
 }
 
 static const char *bytes_text(double bytes, char text[32])
@@ -168,9 +125,9 @@ static void print_known(const struct view *v)
 
     if (!k->folder[0])
         return;
-    printf("\n%s: %d of %d stages are finished", k->folder, v->finished, v->plan->stages_count);
-    printf(v->finished == v->plan->stages_count ? "; nothing is left to do\n" : "; %.3g core-hours are left\n",
-           v->left / 3600);
+    printf("\n%s: %d of %d stages are finished", k->folder, v->estimate.finished, v->plan->stages_count);
+    printf(v->estimate.finished == v->plan->stages_count ? "; nothing is left to do\n" : "; %.3g core-hours are left\n",
+           v->estimate.left / 3600);
     if (k->edited)
         printf("the sweep differs from the one that ran there: %d trials kept, %d added, %d orphaned%s\n", k->kept,
                k->added, k->orphaned, k->orphaned ? " (finished stages of these stay on disk)" : "");
@@ -179,26 +136,18 @@ static void print_known(const struct view *v)
                k->outdated);
 }
 
-static bool any_measured(const struct view *v)
-{
-    for (int kind = 0; kind < STAGE_KIND_COUNT; kind++)
-        if (v->known->seconds_per_flop[kind] > 0)
-            return true;
-    return false;
-}
-
 static void print_estimate(const struct view *v)
 {
     char text[32], text2[32];
 
-    printf("\nsharing saves %.0f%% of the work: %.3g instead of %.3g core-hours\n", saved_percent(v->all, v->alone),
-           v->all / 3600, v->alone / 3600);
-    if (any_measured(v))
+    printf("\nsharing saves %.0f%% of the work: %.3g instead of %.3g core-hours\n",
+           saved_percent(v->estimate.all, v->estimate.alone), v->estimate.all / 3600, v->estimate.alone / 3600);
+    if (v->estimate.measured)
         printf("estimate from measured times (%.0f GFLOP/s a core where there are none): ", v->arguments->gflops);
     else
         printf("estimate at %.0f GFLOP/s a core: ", v->arguments->gflops);
-    printf("%s on %g ranks", duration(wall_seconds(v), text), v->arguments->ranks);
-    printf(", at least %s on any number\n", duration(v->critical, text));
+    printf("%s on %g ranks", command_line_duration(wall_seconds(v), text), v->arguments->ranks);
+    printf(", at least %s on any number\n", command_line_duration(v->estimate.critical, text));
     printf("memory: about %s a rank; disk: about %s of checkpoints", bytes_text(v->plan->memory, text),
            bytes_text(v->plan->disk, text2));
     printf(" (%s free here)\n", bytes_text(free_disk(), text));
@@ -290,11 +239,12 @@ static void print_json(const struct view *v)
     root = json_pack("{s:s, s:i, s:I, s:I, s:I}", "name", plan->sweep->setting[SETTING_NAME].text, "trials_count",
                      plan->trials_count, "combinations", (json_int_t)plan->points, "excluded",
                      (json_int_t)plan->excluded, "folded", (json_int_t)plan->folded);
-    json_object_update_new(root, json_pack("{s:i, s:i, s:o, s:o}", "stages_count", plan->stages_count, "finished",
-                                           v->finished, "stages", json_stages(v), "earlier", json_known(v->known)));
-    json_object_update_new(root, json_pack("{s:f, s:f, s:f, s:f, s:f}", "flop", plan->work, "core_seconds", v->all,
-                                           "core_seconds_unshared", v->alone, "core_seconds_left", v->left,
-                                           "wall_seconds", wall_seconds(v)));
+    json_object_update_new(root,
+                           json_pack("{s:i, s:i, s:o, s:o}", "stages_count", plan->stages_count, "finished",
+                                     v->estimate.finished, "stages", json_stages(v), "earlier", json_known(v->known)));
+    json_object_update_new(root, json_pack("{s:f, s:f, s:f, s:f, s:f}", "flop", plan->work, "core_seconds",
+                                           v->estimate.all, "core_seconds_unshared", v->estimate.alone,
+                                           "core_seconds_left", v->estimate.left, "wall_seconds", wall_seconds(v)));
     json_object_update_new(root, json_pack("{s:f, s:f, s:o, s:o}", "memory_bytes", plan->memory, "disk_bytes",
                                            plan->disk, "missing", missing, "trials", trials));
     json_dumpf(root, stdout, JSON_INDENT(2));
@@ -304,70 +254,12 @@ static void print_json(const struct view *v)
 
 /* ---- the command ---- */
 
-static bool positive(const char *text, double *out)
-{
-    char *end;
-
-    *out = strtod(text, &end);
-    return end != text && !*end && *out > 0 && *out < 1e9;
-}
-
-static int parse_arguments(int argc, char **argv, double gflops, struct arguments *a, err *e)
-{
-    static const struct option long_options[] = {
-        {"trials", no_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"ranks", required_argument, NULL, 'n'},
-        {"gflops", required_argument, NULL, 'g'},
-        {"out", required_argument, NULL, 'o'},
-        {NULL, 0, NULL, 0},
-    };
-    int c;
-
-    *a = (struct arguments){.ranks = (double)sysconf(_SC_NPROCESSORS_ONLN), .gflops = gflops};
-    opterr = 0;
-    optind = 1;
-    while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        if (c == 't')
-            a->trials = true;
-        else if (c == 'j')
-            a->json = true;
-        else if (c == 'h')
-            a->help = true;
-        else if (c == 'o')
-            a->out = optarg;
-        else if (c == '?')
-            return err_set(e, ERR_USAGE, "cannot understand '%s'; see sluice plan --help", argv[optind - 1]);
-        else if (!positive(optarg, c == 'n' ? &a->ranks : &a->gflops))
-            return err_set(e, ERR_USAGE, "--%s needs a positive number, not '%s'", c == 'n' ? "ranks" : "gflops",
-                           optarg);
-    }
-    if (a->help)
-        return 0;
-    if (optind == argc)
-        return err_set(e, ERR_USAGE, "which sweep? usage: sluice plan SWEEP.yaml; see sluice plan --help");
-    a->sweep = argv[optind];
-    a->overrides = (const char *const *)argv + optind + 1;
-    a->overrides_count = argc - optind - 1;
-    return 0;
-}
-
-/* A sweep that cannot be read has many problems; each gets a line. */
-static void print_problems(const struct sweep *sweep, const err *e)
-{
-    for (int i = 0; i < sweep->problems_count; i++)
-        fprintf(stderr, "sluice plan: %s\n", sweep->problems[i]);
-    if (!sweep->problems_count)
-        fprintf(stderr, "sluice plan: %s\n", e->text);
-}
-
 static int show_plan(const struct plan *plan, const struct arguments *a, plan_recall *recall, err *e)
 {
     struct plan_known known = {.folder = ""};
     struct view v = {.plan = plan, .arguments = a, .known = &known};
 
-    if ((!recall || !recall(plan, a->out, &known, e)) && !estimate(&v, e)) {
+    if ((!recall || !recall(plan, a->out, &known, e)) && !estimate_make(plan, &known, a->gflops, &v.estimate, e)) {
         if (a->json)
             print_json(&v);
         else
@@ -377,15 +269,16 @@ static int show_plan(const struct plan *plan, const struct arguments *a, plan_re
     return e->code;
 }
 
-static int show(const struct arguments *a, plan_recall *recall, err *e)
+static int show(const struct command_line *line, const struct arguments *a, plan_recall *recall, err *e)
 {
     struct sweep sweep;
     struct plan plan = {0};
 
-    if (sweep_load(a->sweep, a->overrides, a->overrides_count, &sweep, e))
-        print_problems(&sweep, e);
-    else if (plan_make(&sweep, &sources_installed, &plan, e) || show_plan(&plan, a, recall, e))
-        fprintf(stderr, "sluice plan: %s: %s\n", a->sweep, e->text);
+    if (!sweep_load(line->sweep, line->overrides, line->overrides_count, &sweep, e) &&
+        (plan_make(&sweep, &sources_installed, &plan, e) || show_plan(&plan, a, recall, e)))
+        err_context(e, "%s", line->sweep);
+    if (e->code)
+        command_line_complain("plan", &sweep, e);
     plan_free(&plan);
     sweep_free(&sweep);
     return err_exit_status(e->code);
@@ -393,16 +286,21 @@ static int show(const struct arguments *a, plan_recall *recall, err *e)
 
 int plan_command(int argc, char **argv, plan_recall *recall, double gflops)
 {
-    struct arguments a;
+    struct arguments a = {.ranks = (double)sysconf(_SC_NPROCESSORS_ONLN), .gflops = gflops};
+    const struct command_line_option options[] = {
+        {"trials", .flag = &a.trials},   {"json", .flag = &a.json}, {"ranks", .number = &a.ranks},
+        {"gflops", .number = &a.gflops}, {"out", .text = &a.out},
+    };
+    struct command_line line;
     err e = {0};
 
-    if (parse_arguments(argc, argv, gflops, &a, &e)) {
+    if (command_line_read(argc, argv, options, sizeof options / sizeof *options, &line, &e)) {
         fprintf(stderr, "sluice plan: %s\n", e.text);
         return err_exit_status(e.code);
     }
-    if (a.help) {
+    if (line.help) {
         fputs(help, stdout);
         return 0;
     }
-    return show(&a, recall, &e);
+    return show(&line, &a, recall, &e);
 }

@@ -44,6 +44,8 @@
     S(SLURM_MEM, "slurm.mem", LINE, "", 0, 20, "", "sbatch --mem, of a node: 64G; left out: by resources.memory_gb")    \
     S(SLURM_TIME, "slurm.time", DURATION, "none", 60, 31536000, "", "sbatch --time; the job requeues itself until the sweep is done") \
     S(SLURM_LAUNCHER, "slurm.launcher", CHOICE, "mpirun", 0, 0, "mpirun|srun", "what starts the ranks in the job")      \
+    S(SLURM_CONTINUE, "slurm.continue", CHOICE, "requeue", 0, 0, "requeue|resubmit|no", "how a job that ends with work left goes on: it requeues itself, or submits another one like it where the site forbids that") \
+    S(SLURM_MAX_JOBS, "slurm.max_jobs", AUTO, "auto", 1, 100000, "", "most elements of a job array, which may be fewer than shards; auto: as many as SLURM says that one may have") \
     S(SLURM_MAIL, "slurm.mail", LINE, "", 0, 200, "", "an address for sbatch --mail-user: the end, failure and requeueing of the job")
 /* clang-format on */
 

@@ -1,6 +1,8 @@
 /* tests/orchestrator/fake_sluice.c - the program with the fake trainer in place of the real one: the commands of the
  * orchestrator, the MPI job and the protocol are the real ones.
  *
+ * Built with WITH_SLURM it has `submit` too, and knows what SLURM knows.
+ *
  * `fake_sluice props FOLDER` writes what a sweep must find: a tiny backbone vit-tiny.h5 and a tiny data set tiny.h5. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,14 @@
 #include "io/backbone.h"
 #include "io/dataset.h"
 #include "orchestrator/commands.h"
+#ifdef WITH_SLURM
+#include "orchestrator/batch.h"
+#include "orchestrator/recall.h"
+#include "slurm/commands.h"
+#include "slurm/jobs.h"
+#include "slurm/remaining.h"
+#include "slurm/submit.h"
+#endif
 
 static const struct {
     const char *name;
@@ -17,8 +27,25 @@ static const struct {
 } commands[] = {
 #define C(name, function, summary) {name, function},
     ORCHESTRATOR_COMMANDS(C)
+#ifdef WITH_SLURM
+        SLURM_COMMANDS(C)
+#endif
 #undef C
 };
+
+#ifdef WITH_SLURM /* the doors of main.c */
+static void open_doors(void)
+{
+    static const struct batch_system slurm = {remaining_end, jobs_show, jobs_print, jobs_cancel};
+
+    batch_use(&slurm);
+    submit_learn_from(recall_plan, recall_gflops);
+}
+#else
+static void open_doors(void)
+{
+}
+#endif
 
 static int write_backbone(const char *folder, err *e)
 {
@@ -76,6 +103,7 @@ int main(int argc, char **argv)
         puts("(the table would be here)");
         return 0;
     }
+    open_doors();
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 1, argv + 1);

@@ -3,7 +3,7 @@
 #SBATCH --output="/home/ada/it's 100%%/runs/gates/log/slurm-%j.log"
 #SBATCH --open-mode=append
 #SBATCH --requeue
-#SBATCH --signal=B:USR1@60
+#SBATCH --signal=B:USR1@20
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=8
 #SBATCH --cpus-per-task=2
@@ -28,28 +28,29 @@ module load openmpi
 export A=1
 
 sluice='/opt/sluice/bin/sluice'
-out='/home/ada/it'\''s 100%/runs/gates'
+root='/home/ada/it'\''s 100%/runs/gates'
 arguments=(
     '/home/ada/it'\''s 100%/gates.yaml'
     'seed=0,1'
     'slurm.time=4h'
     'dataset.name=it'\''s'
-    --out "$out"
+    --out "$root"
 )
-record=$out/log/slurm-fruitless # how many jobs in a row have finished nothing
+job=$SLURM_JOB_ID
+record=$root/log/slurm-fruitless # how many jobs in a row have come no further
+began=$record.began
 most_fruitless=3
 cpus=2 # of a rank
 ranks=32
 
-if [[ -z ${SLURM_JOB_END_TIME:-} ]]; then # an older SLURM does not say when the job must end
-    if end=$(squeue --noheader --job="$SLURM_JOB_ID" --format=%e) && end=$(date --date="$end" +%s 2>/dev/null); then
-        export SLURM_JOB_END_TIME=$end
-    fi
-fi
-
-finished() { # how many stages have left their checkpoint
-    local files=("$out"/checkpoints/*.h5)
-    if [[ -e ${files[0]} ]]; then echo "${#files[@]}"; else echo 0; fi
+progressed() { # has a checkpoint, or a part of one, been written since the job began?
+    local out file
+    for out in "${outs[@]}"; do
+        for file in "$out"/checkpoints/*; do
+            [[ ! $file -nt $began ]] || return 0
+        done
+    done
+    return 1
 }
 
 child='' signals=0 last=''
@@ -63,41 +64,61 @@ trap 'forward USR1' USR1
 trap 'forward USR2' USR2
 trap 'forward TERM' TERM
 
-before=$(finished)
-"$sluice" run "${arguments[@]}" --ranks "$ranks" --threads "$cpus" &
-child=$!
-[[ -z $last ]] || kill -s "$last" "$child" 2>/dev/null
-seen=-1
-while ((seen != signals)); do # wait returns early when a signal comes
-    seen=$signals
-    wait "$child"
-    status=$?
-done
+run() { # sluice run; sets status
+    "$sluice" run "${arguments[@]}" --ranks "$ranks" --threads "$cpus" &
+    child=$!
+    [[ -z $last ]] || kill -s "$last" "$child" 2>/dev/null
+    seen=-1
+    while ((seen != signals)); do # wait returns early when a signal comes
+        seen=$signals
+        wait "$child"
+        status=$?
+    done
+    child=''
+}
 
-if ((status != 75 && status <= 128)); then # it is finished, or cannot go on
-    rm -f "$record"
+incomplete() { # run again?  A crash counts too
+    ((status == 75 || status > 128))
+}
+
+submit() { # this job's successor
+    local answer
+    if answer=$(sbatch --parsable "$root/job.sh"); then
+        echo "${answer%%;*}" >>"$root/jobs"
+        echo "sluice: job ${answer%%;*} goes on"
+    else
+        echo "sluice: no other job can be submitted; sluice submit continues the sweep"
+    fi
+}
+
+again() { # this job, once more; where that is forbidden, another one like it
+    scontrol requeue "$job" || submit
+}
+
+touch "$began"
+outs=("$root")
+run
+
+if ! incomplete; then # it is finished, or cannot go on
+    rm -f "$record" "$began"
     exit "$status"
 fi
 if [[ $last == TERM ]]; then
-    echo "sluice: job $SLURM_JOB_ID was told to end; unless SLURM brings it back, sluice submit continues the sweep"
-    exit 75
-fi
-if [[ $signals -eq 0 && -e $out/stop ]]; then
-    echo "sluice: the sweep was cancelled; sluice submit continues it"
+    echo "sluice: job $job was told to end; unless SLURM brings it back, sluice submit continues the sweep"
     exit 75
 fi
 fruitless=0
-if (($(finished) <= before)); then
+if ! progressed; then
     [[ -r $record ]] && read -r fruitless <"$record"
     [[ $fruitless =~ ^[0-9]$ ]] || fruitless=0
     fruitless=$((fruitless + 1))
 fi
 echo "$fruitless" >"$record"
 if ((fruitless >= most_fruitless)); then
-    rm -f "$record"
-    echo "sluice: $fruitless jobs in a row finished no stage; not requeued.  A longer slurm.time may help."
+    rm -f "$record" "$began"
+    echo "sluice: $fruitless jobs in a row have come no further; giving up.  A longer slurm.time may help."
     exit 75
 fi
-echo "sluice: job $SLURM_JOB_ID ends with status $status and work left; requeueing it"
-scontrol requeue "$SLURM_JOB_ID" || echo "sluice: cannot requeue; sluice submit continues the sweep"
+echo "sluice: job $job ends with status $status and work left; it goes on in another job"
+again
 exit 75

@@ -1,0 +1,123 @@
+#!/bin/bash
+#SBATCH --job-name="wide"
+#SBATCH --output="/home/ada/runs/wide/log/slurm-%A_%a.log"
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --array=1-3
+#SBATCH --signal=B:USR1@20
+#SBATCH --nodes=1
+#SBATCH --exclusive
+#SBATCH --mem="0"
+
+# Written by `sluice submit`: some shards of a sweep, which asks to be run again while work is left.
+
+sluice='/opt/sluice/bin/sluice'
+root='/home/ada/runs/wide'
+arguments=(
+    '/home/ada/wide.yaml'
+    --out "$root"
+)
+job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+record=$root/log/slurm-fruitless-$SLURM_ARRAY_TASK_ID # how many jobs in a row have come no further
+began=$record.began
+most_fruitless=3
+shards=3 elements=3 # of the sweep, of the array
+cpus=1 # of a rank
+ranks=0 tasks='' # as many as the cores of the nodes allow; SLURM says 36(x2),24
+IFS=, read -ra groups <<<"${SLURM_JOB_CPUS_PER_NODE:-}"
+for group in "${groups[@]}"; do
+    [[ $group =~ ^([0-9]+)(\(x([0-9]+)\))?$ ]] || continue
+    fit=$((BASH_REMATCH[1] < cpus ? 1 : BASH_REMATCH[1] / cpus)) nodes=${BASH_REMATCH[3]:-1}
+    ranks=$((ranks + fit * nodes)) tasks+=,$fit"(x$nodes)"
+done
+((ranks > 0)) || ranks=1
+[[ -z $tasks ]] || export SLURM_TASKS_PER_NODE=${tasks#,}
+
+progressed() { # has a checkpoint, or a part of one, been written since the job began?
+    local out file
+    for out in "${outs[@]}"; do
+        for file in "$out"/checkpoints/*; do
+            [[ ! $file -nt $began ]] || return 0
+        done
+    done
+    return 1
+}
+
+child='' signals=0 last=''
+# shellcheck disable=SC2317 # the traps call it
+forward() { # a signal came: pass it on
+    signals=$((signals + 1))
+    [[ $last == TERM ]] || last=$1
+    [[ -z $child ]] || kill -s "$1" "$child" 2>/dev/null
+}
+trap 'forward USR1' USR1
+trap 'forward USR2' USR2
+trap 'forward TERM' TERM
+
+run() { # sluice run; sets status
+    export SLURM_MPI_TYPE="${SLURM_MPI_TYPE:-pmix}"
+    unset SLURM_NTASKS_PER_NODE SLURM_CPUS_PER_TASK SLURM_NTASKS SLURM_NPROCS
+    srun --ntasks="$((ranks + 1))" --overcommit --cpu-bind=none --kill-on-bad-exit=0 --wait=0 \
+        "$sluice" run "${arguments[@]}" "$@" --threads "$cpus" &
+    child=$!
+    [[ -z $last ]] || kill -s "$last" "$child" 2>/dev/null
+    seen=-1
+    while ((seen != signals)); do # wait returns early when a signal comes
+        seen=$signals
+        wait "$child"
+        status=$?
+    done
+    child=''
+}
+
+incomplete() { # run again?  A crash counts too
+    ((status == 75 || status > 128))
+}
+
+submit() { # this element's successor
+    local answer
+    if answer=$(sbatch --parsable --array="$SLURM_ARRAY_TASK_ID" "$root/job.sh"); then
+        echo "${answer%%;*}" >>"$root/jobs"
+        echo "sluice: job ${answer%%;*} goes on"
+    else
+        echo "sluice: no other job can be submitted; sluice submit continues the sweep"
+    fi
+}
+
+again() { # this job, once more; where that is forbidden, another one like it
+    scontrol requeue "$job" || submit
+}
+
+touch "$began"
+outs=() worst=0
+for ((shard = SLURM_ARRAY_TASK_ID; shard <= shards; shard += elements)); do
+    outs+=("$root/shard-$shard-of-$shards")
+    run --shard "$shard/$shards"
+    ! incomplete || break
+    ((status <= worst)) || worst=$status
+done
+incomplete || status=$worst
+
+if ! incomplete; then # it is finished, or cannot go on
+    rm -f "$record" "$began"
+    exit "$status"
+fi
+if [[ $last == TERM ]]; then
+    echo "sluice: job $job was told to end; unless SLURM brings it back, sluice submit continues the sweep"
+    exit 75
+fi
+fruitless=0
+if ! progressed; then
+    [[ -r $record ]] && read -r fruitless <"$record"
+    [[ $fruitless =~ ^[0-9]$ ]] || fruitless=0
+    fruitless=$((fruitless + 1))
+fi
+echo "$fruitless" >"$record"
+if ((fruitless >= most_fruitless)); then
+    rm -f "$record" "$began"
+    echo "sluice: $fruitless jobs in a row have come no further; giving up.  A longer slurm.time may help."
+    exit 75
+fi
+echo "sluice: job $job ends with status $status and work left; it goes on in another job"
+again
+exit 75
