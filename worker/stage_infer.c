@@ -190,6 +190,7 @@ static int take_over(struct infer_stage *s, err *e)
 /* One batch: the listed rows. */
 struct batch {
     size_t *rows, *positions; /* (batch) */
+    size_t *next;             /* (batch) positions of the batch after it */
     int32_t *inferred;        /* (batch) */
     float *features;          /* (batch, D) */
     int n;
@@ -235,6 +236,17 @@ static int go_on(struct infer_stage *s, size_t row, err *e)
     return e->code;
 }
 
+/* The batch after this one begins at the first row from `row` on that is not known. */
+static void announce(struct infer_stage *s, struct batch *b, size_t row, size_t end)
+{
+    int n = 0;
+
+    for (; row < end && n < s->inference.batch; row++)
+        if (!s->known[row])
+            b->next[n++] = s->positions[row];
+    material_soon(&s->material, DATASET_TEST, b->next, n, NULL);
+}
+
 /* The features of rows first..end - 1 that are not known yet.  Rows are taken in their order, so that a stage that goes on makes
  * the batches that it would have made. */
 static int compute_task(struct infer_stage *s, size_t first, size_t end, struct batch *b, err *e)
@@ -243,6 +255,7 @@ static int compute_task(struct infer_stage *s, size_t first, size_t end, struct 
         for (b->n = 0; i < end && b->n < s->inference.batch; i++)
             if (!s->known[i])
                 b->rows[b->n++] = i;
+        announce(s, b, i, end);
         if (b->n && !go_on(s, b->rows[0], e))
             compute_batch(s, b, e);
     }
@@ -252,7 +265,7 @@ static int compute_task(struct infer_stage *s, size_t first, size_t end, struct 
 static int compute_features(struct infer_stage *s, err *e)
 {
     size_t D = (size_t)s->material.width, B = (size_t)s->inference.batch;
-    struct batch b = {.rows = malloc(2 * B * sizeof *b.rows),
+    struct batch b = {.rows = malloc(3 * B * sizeof *b.rows),
                       .inferred = malloc(B * sizeof *b.inferred),
                       .features = malloc(B * D * sizeof *b.features)};
     struct part_array arrays[STATE_ARRAYS];
@@ -262,6 +275,7 @@ static int compute_features(struct infer_stage *s, err *e)
     if (!b.rows || !b.inferred || !b.features)
         err_set(e, ERR_NOMEM, "no memory for a batch of %zu images", B);
     b.positions = b.rows ? b.rows + B : NULL;
+    b.next = b.rows ? b.rows + 2 * B : NULL;
     for (int t = 0; t <= s->run->job->task && !e->code; t++) /* the batches of the official layout are pure in task */
         compute_task(s, s->first[t], s->first[t + 1], &b, e);
     free(b.rows);

@@ -71,6 +71,21 @@ static void gradient_of(struct tii_stage *s, const float *z, const int32_t *labe
     tii_backward(&s->model, s->logits);
 }
 
+static struct augment augment_of(const struct tii_stage *s, int epoch)
+{
+    return (struct augment){s->o.data_seed, RNG_TII_AUGMENT, (uint32_t)s->run->job->task, (uint32_t)epoch};
+}
+
+static void train_soon(void *context, const uint32_t *order, int n, int epoch)
+{
+    struct tii_stage *s = context;
+    struct augment augment = augment_of(s, epoch);
+
+    for (int i = 0; i < n; i++)
+        s->batch_positions[i] = s->positions[order[i]];
+    material_soon(&s->material, DATASET_TRAIN, s->batch_positions, n, &augment);
+}
+
 static int train_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e)
 {
     struct tii_stage *s = context;
@@ -83,7 +98,7 @@ static int train_step(void *context, const uint32_t *order, int n, int epoch, do
         memcpy(s->z + (size_t)i * D, set->features + positions[i] * D, D * sizeof *s->z);
     }
     if (s->o.augment) {
-        struct augment augment = {s->o.data_seed, RNG_TII_AUGMENT, (uint32_t)s->run->job->task, (uint32_t)epoch};
+        struct augment augment = augment_of(s, epoch);
 
         if (material_images(&s->material, DATASET_TRAIN, positions, n, &augment, s->images, e))
             return e->code;
@@ -131,6 +146,7 @@ static int train(struct tii_stage *s, err *e)
                     .purpose = RNG_TII_ORDER,
                     .task = (uint32_t)task,
                     .step = train_step,
+                    .soon = s->o.augment ? train_soon : NULL,
                     .context = s,
                     .run = s->run,
                     .from = 0,
