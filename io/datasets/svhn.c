@@ -1,7 +1,6 @@
-/* io/datasets/svhn.c - SVHN, format 2: train_32x32.mat and test_32x32.mat.
- *
- * X is (32, 32, 3, N) in MATLAB's order, rows fastest, and y (N, 1) from 1 to 10, where 10 stands for the digit 0.  The files are checked
- * by mat5.h; libmatio reads the two variables, and sees no others. */
+/* io/datasets/svhn.c - see svhn.h.  The files are checked by mat5.h; libmatio reads the two variables, and sees no others. */
+#include "io/datasets/svhn.h"
+
 #include <limits.h>
 #include <matio.h>
 #include <stdio.h>
@@ -172,37 +171,47 @@ static int read_matio(struct image_source *s, enum dataset_part part, const char
     return e->code;
 }
 
-static int read_file(struct image_source *s, enum dataset_part part, const struct source_options *options, err *e)
+int svhn_add(struct image_source *s, enum dataset_part part, const char *where, int fd, uint64_t size, size_t expected,
+             err *e)
 {
-    const char *where = files[part].name;
     struct mat5_index index;
-    uint64_t size;
-    size_t count = 0;
-    int fd, two;
+    size_t count;
+    int two;
 
-    if (below_open(&s->root, where, &fd, &size, e))
+    if (mat5_list(fd, size, where, &index, e) || check(&index, where, e))
         return e->code;
-    if (!mat5_list(fd, size, where, &index, e) && !check(&index, where, e)) {
-        count = (size_t)mat5_find(&index, "X")->shape[3];
-        if (count != files[part].count && !options->allow_partial)
-            fault_set(e, FAULT_RANGE, "%s: has %zu images, the published file has %zu; --allow-partial reads it", where,
-                      count, files[part].count);
-    }
-    if (!e->code && !mat5_verify(fd, size, where, mat5_find(&index, "X"), e) &&
-        !mat5_verify(fd, size, where, mat5_find(&index, "y"), e) && !alone(fd, &index, where, &two, e)) {
-        read_matio(s, part, where, two, count, e);
-        close(two);
-    }
-    close(fd);
+    count = (size_t)mat5_find(&index, "X")->shape[3];
+    if (expected && count != expected)
+        return fault_set(e, FAULT_RANGE, "%s: has %zu images, the published file has %zu; --allow-partial reads it",
+                         where, count, expected);
+    if (mat5_verify(fd, size, where, mat5_find(&index, "X"), e) ||
+        mat5_verify(fd, size, where, mat5_find(&index, "y"), e) || alone(fd, &index, where, &two, e))
+        return e->code;
+    read_matio(s, part, where, two, count, e);
+    close(two);
     return e->code;
 }
 
-int kind_svhn_open(struct image_source *s, const struct source_options *options, err *e)
+int svhn_start(struct image_source *s, err *e)
 {
     s->height = s->width = SIDE;
     s->channels = CHANNELS;
     s->layout = PIXELS_MATLAB;
-    if (!source_classes(s, s->root.path, digits, CLASSES, e) && !read_file(s, DATASET_TRAIN, options, e))
-        read_file(s, DATASET_TEST, options, e);
+    return source_classes(s, "svhn", digits, CLASSES, e);
+}
+
+int kind_svhn_open(struct image_source *s, const struct source_options *options, err *e)
+{
+    svhn_start(s, e);
+    for (int part = 0; part < DATASET_PARTS && !e->code; part++) {
+        uint64_t size;
+        int fd;
+
+        if (below_open(&s->root, files[part].name, &fd, &size, e))
+            return e->code;
+        svhn_add(s, (enum dataset_part)part, files[part].name, fd, size, options->allow_partial ? 0 : files[part].count,
+                 e);
+        close(fd);
+    }
     return e->code;
 }
