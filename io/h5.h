@@ -53,6 +53,9 @@ int h5_names(h5 *file, char ***names, size_t *count, err *e);
 void h5_names_free(char **names, size_t count);
 /* Shape of an array; rank may be 0..H5_MAX_RANK.  ERR_DAMAGED with file and name if there is none. */
 int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], err *e);
+/* What the numbers of an array are.  BFLOAT16: integers of 16 bits that an attribute "bfloat16" of the array marks as such. */
+enum h5_numbers { H5_WHOLE, H5_REAL, H5_BFLOAT16 };
+int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e);
 /* Read an array whose shape must be exactly the given one; converted to `type` (H5_F16 is not allowed here).
  * Integers that do not fit, and floating-point numbers asked for as integers, are ERR_DAMAGED. */
 int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_t *shape, void *data, err *e);

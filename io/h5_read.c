@@ -223,6 +223,19 @@ int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], e
     return 0;
 }
 
+int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e)
+{
+    struct array a;
+
+    if (array_open(file, name, &a, e))
+        return e->code;
+    *out = a.class == H5T_FLOAT ? H5_REAL : H5_WHOLE;
+    if (a.class == H5T_INTEGER && a.element == 2 && H5Aexists(a.id, "bfloat16") > 0)
+        *out = H5_BFLOAT16;
+    array_close(&a);
+    return 0;
+}
+
 static size_t array_count(const struct array *a)
 {
     return a->bytes / a->element;

@@ -19,15 +19,18 @@ static int add_array(struct tensor_file *f, const char *path, err *e)
 {
     const struct hdf5 *h = f->state;
     const char *name = strncmp(path, group, sizeof group - 1) ? path : path + sizeof group - 1;
+    static const enum element elements[] = {
+        [H5_WHOLE] = ELEMENT_I64, [H5_REAL] = ELEMENT_F32, [H5_BFLOAT16] = ELEMENT_BF16};
     size_t shape[H5_MAX_RANK];
     uint64_t sizes[TENSOR_MAX_RANK];
+    enum h5_numbers numbers;
     int rank;
 
-    if (h5_shape(h->file, path, &rank, shape, e))
+    if (h5_shape(h->file, path, &rank, shape, e) || h5_numbers(h->file, path, &numbers, e))
         return e->code;
     for (int i = 0; i < rank; i++)
         sizes[i] = shape[i];
-    return tensors_add(f, "", 0, name, strlen(name), ELEMENT_F32, rank, sizes, e);
+    return tensors_add(f, "", 0, name, strlen(name), elements[numbers], rank, sizes, e);
 }
 
 static void find_heads(struct tensor_file *f)
@@ -70,6 +73,21 @@ static int hdf5_open(struct tensor_file *f, err *e)
     return 0;
 }
 
+/* Read as whole numbers, which are the upper halves of floats. */
+static int read_bfloat16(h5 *file, const char *path, int rank, const size_t *shape, size_t count, float *to, err *e)
+{
+    uint32_t bits;
+
+    if (h5_read(file, path, H5_I32, rank, shape, to, e))
+        return e->code;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&bits, &to[i], sizeof bits);
+        bits <<= 16;
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+    return 0;
+}
+
 static int hdf5_read(struct tensor_file *f, size_t i, float *to, err *e)
 {
     const struct hdf5 *h = f->state;
@@ -77,6 +95,8 @@ static int hdf5_read(struct tensor_file *f, size_t i, float *to, err *e)
 
     for (int k = 0; k < f->info[i].rank; k++)
         shape[k] = (size_t)f->info[i].shape[k];
+    if (f->info[i].element == ELEMENT_BF16)
+        return read_bfloat16(h->file, h->paths[i], f->info[i].rank, shape, f->info[i].count, to, e);
     return h5_read(h->file, h->paths[i], H5_F32, f->info[i].rank, shape, to, e);
 }
 

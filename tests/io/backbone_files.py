@@ -301,6 +301,16 @@ def variants(folder, table, w):
     note("v-bf16.pth", "dino1k", weights=brain)
     (folder / "v-bf16.safetensors").write_bytes(safetensors(brain, pad=False))
     note("v-bf16.safetensors", weights=brain)
+    with h5py.File(folder / "v-bf16.h5", "w") as f:
+        f.attrs["num_heads"] = 4
+        for n, t in brain.items():
+            f["tensors/" + n] = t.view(torch.int16).numpy().view("u2")
+            f["tensors/" + n].attrs["bfloat16"] = 1
+    note("v-bf16.h5", weights=brain)
+    with h5py.File(folder / "v-half.h5", "w") as f:
+        for n, t in halves.items():
+            f.create_dataset("tensors/" + n, data=t.numpy(), compression="gzip", shuffle=True, chunks=t.shape)
+    note("v-half.h5", weights=halves)
     wide = collections.OrderedDict((n, t.double() * (1 + 2 ** -40)) for n, t in w.items())
     torch.save(wide, folder / "v-double.pth", _use_new_zipfile_serialization=False)
     note("v-double.pth", "dino1k", weights=wide)
@@ -318,6 +328,8 @@ def variants(folder, table, w):
     note("v-views-legacy.pth", "dino1k")
     torch.save({"state_dict": network(0).state_dict(), "optimizer": optimizer(w)}, folder / "v-module.pth")
     note("v-module.pth", "ibot1k")
+    (folder / "v-ancient.pth").write_bytes(ancient(w))
+    note("v-ancient.pth", "dino1k")
     old = collections.OrderedDict(w)
     old["patch_embed.proj.weight"] = w["patch_embed.proj.weight"].reshape(32, 48)
     torch.save(old, folder / "v-oldpatch.pth")
@@ -510,6 +522,25 @@ def pickles():
 class Evil:
     def __reduce__(self):
         return eval, ("open('sluice-was-here', 'w')",)
+
+
+def ancient(w):
+    """A legacy file as Python 2 and torch 0.3 wrote it: texts are bytes, an OrderedDict is called with pairs, and every
+    tensor lies in a view of one storage."""
+    def old_text(t):
+        return b"U" + bytes((len(t),)) + t.encode()
+
+    total, at, pairs = sum(t.numel() for t in w.values()), 0, []
+    for i, (n, t) in enumerate(w.items()):
+        store = tuple_of(old_text("storage"), name("torch", "FloatStorage"), old_text("12345"), old_text("cuda:0"), number(total),
+                         tuple_of(old_text(f"v{i}"), number(at), number(t.numel()))) + b"Q"
+        sizes, strides = tuple_of(*map(number, t.shape)), tuple_of(*map(number, t.stride()))
+        pairs.append(b"](" + old_text(n) + name("torch._utils", "_rebuild_tensor") + tuple_of(store, number(0), sizes, strides) + b"R" + b"e")
+        at += t.numel()
+    body = name("collections", "OrderedDict") + b"](" + b"".join(pairs) + b"e\x85R"
+    head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + \
+        pickle.dumps(dict(protocol_version=1001, little_endian=True, type_sizes=dict(short=2, int=4, long=4)), 2)
+    return head + whole(body) + whole(b"](" + old_text("12345") + b"e") + struct.pack("<q", total) + b"".join(map(raw, w.values()))
 
 
 # ---------------------------------------------------------------- files that must be refused
@@ -885,7 +916,11 @@ def bad_hdf5(folder):
         del f["tensors/norm.bias"]
         f.create_dataset("tensors/norm.bias", data=np.zeros(8, "f4"), chunks=(8,), compression="lzf")
 
-    for change in (external, soft, virtual, lengths, rank, extent, filtered):
+    def integers(f):
+        del f["tensors/norm.bias"]
+        f["tensors/norm.bias"] = np.zeros(8, "i4")
+
+    for change in (external, soft, virtual, lengths, rank, extent, filtered, integers):
         write(change.__name__, change)
 
 
