@@ -76,7 +76,7 @@ static int no_backbone(const char *name, struct source_backbone *out, err *e)
 
 const struct sources sources_none = {no_dataset, no_backbone};
 
-/* Reads the whole data set: its content is what the digest says. */
+/* Its content is what the digest says: a pack records it, and everything else is read. */
 static int installed_dataset(const char *name, struct source_dataset *out, err *e)
 {
     struct dataset d;
