@@ -73,7 +73,8 @@ static bool lives_elsewhere(const struct holder *h, bool kernel_lock)
 
     gethostname(here, sizeof here - 1);
     if (!strcmp(here, h->host))
-        return !kernel_lock && h->pid != getpid() && (!kill(h->pid, 0) || errno == EPERM);
+        return !kernel_lock && h->pid != getpid() && h->age < LOCK_STALE_SECONDS && /* numbers are used again */
+               (!kill(h->pid, 0) || errno == EPERM);
     return h->age < LOCK_STALE_SECONDS;
 }
 
