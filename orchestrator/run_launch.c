@@ -236,6 +236,9 @@ static int run_jobs(const struct run_options *o, struct study *s, err *e)
 
         if (one_job(o, s, &stopped, &end, e))
             return e->code;
+        if (access(s->folder.log, F_OK)) /* nor is it made again: it may only be away for a while */
+            return err_set(e, ERR_STORAGE, "%s: the output folder has vanished; what was finished is in it",
+                           s->folder.root);
         if (end.told && end.code && end.code != ERR_WORKER && end.code != ERR_INTERRUPTED)
             return err_set(e, end.code, "%s", end.text);
         status = standing_verdict(&s->standing, &s->plan, e);

@@ -14,28 +14,33 @@ const char *trial_status_word(enum trial_status s)
     return words[s];
 }
 
-/* For each stage: is it finished, and which stage set aside stands in its way (itself, or one that it needs; -1: none).
- */
-static void judge_stages(const struct plan *plan, const struct history *h, struct standing *s, int *obstacle)
+/* For each stage: is it finished, and all before it too, whose rows and checkpoints belong to the trial as well (a salvaged
+ * ledger may have lost one in the middle); and which stage set aside stands in its way (itself, or one that it needs; -1: none). */
+static void judge_stages(const struct plan *plan, const struct history *h, struct standing *s, bool *complete,
+                         int *obstacle)
 {
     for (int i = 0; i < plan->stages_count; i++) {
         const struct history_stage *known = history_find(h, &plan->key[i]);
 
         s->finished[i] = known && known->finished;
+        complete[i] = s->finished[i];
+        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && complete[i]; j++)
+            complete[i] = complete[plan->needs[j]];
         obstacle[i] = known && known->aside && !s->finished[i] ? i : -1;
-        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && obstacle[i] < 0 && !s->finished[i]; j++)
+        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && obstacle[i] < 0 && !complete[i]; j++)
             obstacle[i] = obstacle[plan->needs[j]];
         s->blocked += obstacle[i] >= 0 && obstacle[i] != i;
     }
 }
 
-static void judge_trials(const struct plan *plan, const struct history *h, struct standing *s, const int *obstacle)
+static void judge_trials(const struct plan *plan, const struct history *h, struct standing *s, const bool *complete,
+                         const int *obstacle)
 {
     for (int t = 0; t < plan->trials_count; t++) {
         int last = plan->trials[t].stage;
 
         s->culprit[t] = -1;
-        if (s->finished[last])
+        if (complete[last])
             s->trial[t] = TRIAL_DONE;
         else if (history_find_pruned(h, &plan->key[last]))
             s->trial[t] = TRIAL_PRUNED;
@@ -57,19 +62,21 @@ int standing_make(const struct plan *plan, const struct history *h, struct stand
 {
     size_t trials = (size_t)plan->trials_count + 1, stages = (size_t)plan->stages_count + 1;
     int *obstacle = malloc(stages * sizeof *obstacle);
+    bool *complete = malloc(stages * sizeof *complete);
 
     *out = (struct standing){0};
     out->trial = calloc(trials, sizeof *out->trial);
     out->culprit = calloc(trials, sizeof *out->culprit);
     out->finished = calloc(stages, sizeof *out->finished);
     out->needed = calloc(stages, sizeof *out->needed);
-    if (!obstacle || !out->trial || !out->culprit || !out->finished || !out->needed) {
+    if (!obstacle || !complete || !out->trial || !out->culprit || !out->finished || !out->needed) {
         standing_free(out);
         err_set(e, ERR_NOMEM, "no memory for %d trials", plan->trials_count);
     } else {
-        judge_stages(plan, h, out, obstacle);
-        judge_trials(plan, h, out, obstacle);
+        judge_stages(plan, h, out, complete, obstacle);
+        judge_trials(plan, h, out, complete, obstacle);
     }
+    free(complete);
     free(obstacle);
     return e->code;
 }

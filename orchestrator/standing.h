@@ -10,7 +10,7 @@
 #define TRIAL_STATUSES(X)                                      \
     X(WAITING, "waiting", "its last stage has not run")        \
     X(RUNNING, "running", "a worker is at one of its stages")  \
-    X(DONE, "done", "its last stage is finished")              \
+    X(DONE, "done", "all its stages are finished")             \
     X(FAILED, "failed", "a stage that it needs was set aside") \
     X(PRUNED, "pruned", "stopped early by the sweep's rule")
 

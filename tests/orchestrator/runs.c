@@ -57,12 +57,22 @@ pid_t runs_start_words(const char *words, const char *file)
     return pid;
 }
 
+void runs_use(const char *path)
+{
+    if (!realpath(path, program) || !getcwd(here, sizeof here))
+        abort();
+}
+
+const char *runs_program(void)
+{
+    return program;
+}
+
 void runs_prepare(const char *path)
 {
     char words[4200];
 
-    if (!realpath(path, program) || !getcwd(here, sizeof here))
-        abort();
+    runs_use(path);
     setenv("SLUICE_BACKBONES", here, 1);
     setenv("SLUICE_DATA", here, 1);
     snprintf(words, sizeof words, "%s props .", program);
@@ -393,6 +403,81 @@ const char *runs_difference(const char *out, const char *other)
         found = check_checkpoints(out, &a);
     if (!*found)
         found = check_checkpoints(other, &b);
+    snprintf(text, sizeof text, "%s", found);
+    results_free(&a);
+    results_free(&b);
+    return text;
+}
+
+/* The row of the other run that stands for the same trial; NULL if there is none. */
+static const struct trial_row *find_trial(const struct results *r, const char *key)
+{
+    for (size_t i = 0; i < r->trials_count; i++)
+        if (!strcmp(r->trials[i].key, key))
+            return &r->trials[i];
+    return NULL;
+}
+
+static bool has_accuracies(const struct results *a, int64_t trial, const struct results *b, int64_t other)
+{
+    size_t j = 0;
+
+    for (size_t i = 0; i < a->accuracy_count; i++) { /* both in the order of the trial's stages */
+        struct accuracy_result row = a->accuracy[i];
+
+        if (row.trial != trial)
+            continue;
+        while (j < b->accuracy_count && b->accuracy[j].trial != other)
+            j++;
+        row.trial = other;
+        if (j == b->accuracy_count || !same_accuracy(&row, &b->accuracy[j++]))
+            return false;
+    }
+    return true;
+}
+
+static bool has_stage(const struct results *r, const struct stage_row *s)
+{
+    for (size_t i = 0; i < r->stages_count; i++)
+        if (!strcmp(r->stages[i].stage_key, s->stage_key))
+            return !strcmp(r->stages[i].digest, s->digest);
+    return false;
+}
+
+static const char *compare_part(const struct results *part, const struct results *whole)
+{
+    static char text[200];
+
+    for (size_t i = 0; i < part->trials_count; i++) {
+        struct trial_row row = part->trials[i];
+        const struct trial_row *other = find_trial(whole, row.key);
+
+        snprintf(text, sizeof text, "trial %zu of %s", i, row.key);
+        if (!other)
+            return text;
+        row.trial = other->trial;
+        if (!same_trial(&row, other) || !has_accuracies(part, part->trials[i].trial, whole, other->trial))
+            return text;
+    }
+    for (size_t i = 0; i < part->stages_count; i++)
+        if (!has_stage(whole, &part->stages[i])) {
+            snprintf(text, sizeof text, "stage %s", part->stages[i].stage_key);
+            return text;
+        }
+    return part->trials_count && part->stages_count ? "" : "there is nothing in the part";
+}
+
+const char *runs_missing(const char *part, const char *whole)
+{
+    static char text[2000];
+    char path[2][4200];
+    struct results a = {0}, b = {0};
+    const char *found;
+    err e = {0};
+
+    snprintf(path[0], sizeof path[0], "%s/results.h5", part);
+    snprintf(path[1], sizeof path[1], "%s/results.h5", whole);
+    found = results_read(path[0], &a, &e) || results_read(path[1], &b, &e) ? e.text : compare_part(&a, &b);
     snprintf(text, sizeof text, "%s", found);
     results_free(&a);
     results_free(&b);

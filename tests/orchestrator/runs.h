@@ -14,6 +14,9 @@ enum { RUNS_SLOWNESS = 1 };
 
 /* Call first: the program to run; writes its props and a sweep file into the current folder and names them in the environment. */
 void runs_prepare(const char *program);
+/* Instead, for a program and sweeps that need no props. */
+void runs_use(const char *program);
+const char *runs_program(void); /* its path */
 
 /* Write a sweep file: a norga trial on the props, `tasks` tasks, and these lines. */
 void runs_write_sweep(const char *path, const char *name, int tasks, const char *lines);
@@ -46,4 +49,7 @@ int runs_alive(const char *out);
 /* Compare what two runs came to: every number of /trials and /accuracy that is not a time, every stage's digest, and the
  * checkpoints' own digests; that no stage was recorded twice.  "" if they are the same, else what differs; static. */
 const char *runs_difference(const char *out, const char *other);
+/* Whether all that the first run came to is in the second one, which may have more trials: trials are found by their keys.
+ * Checkpoints are not opened. */
+const char *runs_missing(const char *part, const char *whole);
 #endif

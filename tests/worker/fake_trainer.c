@@ -71,8 +71,11 @@ static bool first_time(const struct stage_job *job)
 static int behave(const struct stage_job *job, const struct host *host, err *e)
 {
     bool learns = job->kind == STAGE_WTP || job->kind == STAGE_SEQUENTIAL || job->kind == STAGE_JOINT;
+    const char *bad = getenv("FAKE_BAD_RANK"), *rank = getenv("OMPI_COMM_WORLD_RANK");
     int64_t habit = learns ? job->config.value[OPTION_SEEDS_INIT].integer : 0;
 
+    if (bad && rank && !strcmp(bad, rank))
+        habit = FAKE_CRASH;
     if (habit >= FAKE_CRASH && habit <= FAKE_FLAKY)
         fprintf(stderr, "habit %d\n", (int)habit);
     switch (habit) {

@@ -6,6 +6,7 @@
  *
  * `seeds.init` says how a stage of kind wtp, sequential or joint behaves: a number of FAKE_HABITS misbehaves, any other
  * is well.  FAKE_SECONDS in the environment: how long a stage takes (0.01); negative: no checkpoint, no rows, no time.
+ * FAKE_BAD_RANK: the MPI rank on which every stage crashes.
  */
 #ifndef TESTS_WORKER_FAKE_TRAINER_H
 #define TESTS_WORKER_FAKE_TRAINER_H
