@@ -84,11 +84,15 @@ static int run_stage(struct study *s, ledger *l, int stage, const struct stage_j
     describe_attempt(s, stage, &a);
     trainer_run(job, &host, &out, &failed);
     a.seconds = clock_wall() - a.started;
-    if (failed.code) {
+    if (failed.code == ERR_INTERRUPTED) {
         *e = failed;
-        if (failed.code != ERR_INTERRUPTED &&
-            record(s, l, FACT_FAILED, fact_failed(&a, cause_of_error(failed.code), failed.text), e) == 0)
+    } else if (failed.code) {
+        char trial[500];
+
+        if (record(s, l, FACT_FAILED, fact_failed(&a, cause_of_error(failed.code), failed.text), e) == 0)
             *e = failed;
+        study_trial_name(s, s->plan.example[stage], trial, sizeof trial);
+        err_context(e, "%s", trial);
     } else {
         json_t *both = json_pack("{s:O, s:O}", "accuracy", c.accuracy, "training", c.training);
 

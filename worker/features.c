@@ -205,7 +205,7 @@ int features_of_tasks(const struct feature_set *set, const struct class_sequence
         return 0;
     free(*positions);
     *positions = NULL;
-    return err_set(e, ERR_DATA, "task %d has no images", first);
+    return err_set(e, ERR_DATA, "there is no image of a class of task %d; see dataset.sequence", first);
 }
 
 /* The features of one class, one after the other. */

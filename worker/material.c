@@ -2,6 +2,7 @@
 #include "worker/material.h"
 
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,54 @@ static int open_ahead(struct material *m, err *e)
     return ahead_create(&m->ahead, &source, m->threads > 1 ? m->threads - 1 : 1, e);
 }
 
+/* The task of a class, where the stage's kind has tasks; -1 otherwise. */
+static int task_of_class(struct option_reader *options, int classes, int c)
+{
+    struct class_sequence s;
+    err e = {0};
+    int task = -1;
+
+    if (option_declared(options->stage, OPTION_DATASET_SEQUENCE) &&
+        !sequence_resolve(option_text(options, OPTION_DATASET_SEQUENCE), classes,
+                          (int)option_int(options, OPTION_DATASET_TASKS),
+                          (uint64_t)option_int(options, OPTION_SEEDS_ORDER), &s, &e)) {
+        task = s.task_of[c];
+        sequence_free(&s);
+    }
+    return task;
+}
+
+/* Every class needs images of both parts: a task would otherwise have nothing to learn it from, or nothing to show. */
+static int check_classes(const struct material *m, struct option_reader *options, err *e)
+{
+    size_t classes = (size_t)m->data->classes, *images = calloc(classes + 1, sizeof *images);
+
+    if (!images)
+        return err_set(e, ERR_NOMEM, "no memory for %zu classes", classes);
+    for (int part = 0; part < DATASET_PARTS && !e->code; part++) {
+        const struct image_set *set = &m->data->part[part];
+
+        memset(images, 0, classes * sizeof *images);
+        for (size_t i = 0; i < set->count; i++)
+            images[set->labels[i]]++;
+        for (int c = 0; c < m->data->classes && !e->code; c++)
+            if (!images[c]) {
+                int task = task_of_class(options, m->data->classes, c);
+                char of_task[40] = "";
+
+                if (task >= 0)
+                    snprintf(of_task, sizeof of_task, ", of task %d", task);
+                err_set(e, ERR_DATA,
+                        "data set %s has no %s image of class %d (%s)%s; import it again with some, or without that "
+                        "class",
+                        m->data->name, part == DATASET_TRAIN ? "training" : "test", c, m->data->class_names[c],
+                        of_task);
+            }
+    }
+    free(images);
+    return e->code;
+}
+
 static int open_pipelines(struct material *m, const char *transform, err *e)
 {
     bool changes = !strcmp(transform, "from_cifar");
@@ -153,6 +202,8 @@ int material_open(struct option_reader *options, struct material *out, err *e)
     kept.backbone.shape.no_final_norm = !strcmp(norm, "fc_norm");
     out->backbone = &kept.backbone;
     out->width = kept.backbone.shape.width;
+    if (check_classes(out, options, e))
+        return e->code;
     out->threads = threads && atoi(threads) > 0 ? atoi(threads) : omp_get_num_procs();
     for (int part = 0; part < DATASET_PARTS; part++)
         if (image_set_take(&out->data->part[part], out->data->classes, per_class[part], &out->take[part],
@@ -224,7 +275,8 @@ int material_of_task(const struct material *m, enum dataset_part part, const str
     if (!n) {
         free(*positions);
         *positions = NULL;
-        return err_set(e, ERR_DATA, "task %d has no %s images", task, part == DATASET_TRAIN ? "training" : "test");
+        return err_set(e, ERR_DATA, "data set %s has no %s image of a class of task %d; see dataset.sequence",
+                       m->data->name, part == DATASET_TRAIN ? "training" : "test", task);
     }
     *count = n;
     return 0;

@@ -192,7 +192,9 @@ static int measure_classes(struct wtp_stage *s, const size_t *positions, const s
             return e->code;
         if (statistics_measure(kind, own, n, (int)rows->D, centroids, t->data_seed, (uint32_t)ids[c], &s->statistics[c],
                                e))
-            return err_context(e, "the prompted features of class %d", ids[c]);
+            return err_context(e, "after epoch %d, the features of class %d under the new prompt%s", s->epochs - 1,
+                               ids[c],
+                               e->code == ERR_DIVERGED ? " (try a smaller learning rate or gradient clipping)" : "");
     }
     return 0;
 }

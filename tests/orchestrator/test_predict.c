@@ -291,6 +291,34 @@ static void mistakes_are_told(void **state)
     study_close(&s);
 }
 
+/* Trial, stage, task, epoch, and what to do. */
+static void a_failed_training_says_where(void **state)
+{
+    static const struct {
+        const char *options, *said;
+    } rows[] = {
+        {"backbone=wild", "sluice train: trial 0: tii, task 0: epoch 0, image 0: the loss is not finite; try a smaller "
+                          "learning rate or gradient clipping"},
+        {"tii.align_lr=1000 tii.align_epochs=300", "sluice train: trial 0: tii, task 1: alignment epoch "},
+        {"prompt.layers=0-5", "sluice train: trial 0: wtp, task 0: prompt.layers names block 3, but the backbone's 3 "
+                              "blocks are 0-2"},
+        {"dataset.sequence=[[0,1],[2,3],[4]]", "class 5 is in no task"},
+        {"dataset.sequence=[[0,1],[2,3],[4,5,6]]", "class 6 of task 2: the data set has classes 0 to 5"},
+        {"dataset.tasks=7", "task 6 of 7 gets none of the 6 classes"},
+    };
+
+    (void)state;
+    world_write_wild_backbone("wild");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char command[300];
+
+        assert_int_equal(system("rm -rf out"), 0);
+        snprintf(command, sizeof command, "train tiny.yaml %s --out out --threads 1", rows[i].options);
+        assert_int_not_equal(run(command_train, command), 0);
+        expect_said(rows[i].said);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_of_an_earlier_task_is_a_learner_too),
         cmocka_unit_test(other_images_may_be_asked_for),
         cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(a_failed_training_says_where),
     };
 
     return cmocka_run_group_tests(tests, make_world, NULL);

@@ -149,90 +149,99 @@ static bool depends(enum stage_kind kind, enum option_id id)
 }
 
 /* Every option and another value of it. */
+/* Another value of each option than the one it has. */
+static const struct change {
+    enum option_id id;
+    const char *value;
+} changes[] = {
+    {OPTION_SEEDS_INIT, "9"},
+    {OPTION_SEEDS_DATA, "9"},
+    {OPTION_BACKBONE, "other"},
+    {OPTION_DATASET_NAME, "mnist"},
+    {OPTION_DATASET_TASKS, "4"},
+    {OPTION_DATASET_SEQUENCE, "shuffled"},
+    {OPTION_DATASET_TRAIN_PER_CLASS, "7"},
+    {OPTION_DATASET_TEST_PER_CLASS, "7"},
+    {OPTION_DATASET_TRANSFORM, "cifar"},
+    {OPTION_DATASET_AUGMENT, "true"},
+    {OPTION_FEATURE_POOL, "mean"},
+    {OPTION_PROMPT_LENGTH, "6"},
+    {OPTION_PROMPT_LAYERS, "0-3"},
+    {OPTION_PROMPT_LAYOUT, "official"},
+    {OPTION_PROMPT_MOMENTUM, "0.5"},
+    {OPTION_PROMPT_TRANSFER, "false"},
+    {OPTION_GATE_ACTIVATION, "gelu"},
+    {OPTION_GATE_TRAIN, "never"},
+    {OPTION_GATE_SCOPE, "head"},
+    {OPTION_GATE_A0, "2"},
+    {OPTION_GATE_A1, "2"},
+    {OPTION_TRAIN_EPOCHS, "7"},
+    {OPTION_TRAIN_BATCH, "7"},
+    {OPTION_TRAIN_LR, "7"},
+    {OPTION_TRAIN_LR_SCALING, "false"},
+    {OPTION_TRAIN_HEAD_LR_FACTOR, "7"},
+    {OPTION_TRAIN_SCHEDULE, "cosine"},
+    {OPTION_TRAIN_SCHEDULE_LAG, "false"},
+    {OPTION_TRAIN_DECAY_EPOCHS, "7"},
+    {OPTION_TRAIN_DECAY_RATE, "0.7"},
+    {OPTION_TRAIN_MIN_LR, "7"},
+    {OPTION_TRAIN_CLIP, "7"},
+    {OPTION_TRAIN_CONTRASTIVE, "7"},
+    {OPTION_TRAIN_TEMPERATURE, "7"},
+    {OPTION_TII_MLP, "4-4"},
+    {OPTION_TII_EPOCHS, "7"},
+    {OPTION_TII_BATCH, "7"},
+    {OPTION_TII_LR, "7"},
+    {OPTION_TII_SCHEDULE, "cosine"},
+    {OPTION_TII_CLIP, "7"},
+    {OPTION_TII_ALIGN_EPOCHS, "7"},
+    {OPTION_TII_ALIGN_LR, "7"},
+    {OPTION_STATISTICS_KIND, "variance"},
+    {OPTION_TAP_EPOCHS, "7"},
+    {OPTION_TAP_LR, "7"},
+    {OPTION_TAP_SAMPLES, "7"},
+    {OPTION_EVALUATE_BATCH, "7"},
+    {OPTION_EVALUATE_VOTE, "batch"},
+    {OPTION_EVALUATE_UNSEEN, "mask"},
+    {OPTION_CHECKPOINT_SECONDS, "7"},
+};
+
+/* The keys of a trial with one option changed: those of the kinds that depend on the option are others, the rest are the same. */
+static void expect_keys(const struct planned *before, const char *method, const struct change *change)
+{
+    bool changed[STAGE_KIND_COUNT] = {false};
+    const char *key = option_info(change->id)->key;
+    struct planned *after;
+    char yaml[300];
+
+    snprintf(yaml, sizeof yaml, "trial: {method: %s, seeds.order: 3, %s: %s}\n", method, key, change->value);
+    after = make(yaml);
+    if (change->id == OPTION_DATASET_TASKS) { /* another number of stages */
+        assert_int_equal(plan_find_stage(&after->plan, &before->plan.key[before->plan.stages_count - 1]), -1);
+        drop(after);
+        return;
+    }
+    changed_kinds(&before->plan, &after->plan, changed);
+    for (int k = 0; k < before->plan.stages_count; k++)
+        if (changed[before->plan.kind[k]] != depends(before->plan.kind[k], change->id))
+            fail_msg("%s: %s of %s %s", method, key, stage_kind_name(before->plan.kind[k]),
+                     changed[before->plan.kind[k]] ? "changed" : "did not change");
+    drop(after);
+}
+
 static void test_keys(void **state)
 {
-    static const struct {
-        enum option_id id;
-        const char *value;
-    } changes[] = {
-        {OPTION_SEEDS_INIT, "9"},
-        {OPTION_SEEDS_DATA, "9"},
-        {OPTION_BACKBONE, "other"},
-        {OPTION_DATASET_NAME, "mnist"},
-        {OPTION_DATASET_TASKS, "4"},
-        {OPTION_DATASET_SEQUENCE, "shuffled"},
-        {OPTION_DATASET_TRAIN_PER_CLASS, "7"},
-        {OPTION_DATASET_TEST_PER_CLASS, "7"},
-        {OPTION_DATASET_TRANSFORM, "cifar"},
-        {OPTION_DATASET_AUGMENT, "true"},
-        {OPTION_FEATURE_POOL, "mean"},
-        {OPTION_PROMPT_LENGTH, "6"},
-        {OPTION_PROMPT_LAYERS, "0-3"},
-        {OPTION_PROMPT_LAYOUT, "official"},
-        {OPTION_PROMPT_MOMENTUM, "0.5"},
-        {OPTION_PROMPT_TRANSFER, "false"},
-        {OPTION_GATE_ACTIVATION, "gelu"},
-        {OPTION_GATE_TRAIN, "never"},
-        {OPTION_GATE_SCOPE, "head"},
-        {OPTION_GATE_A0, "2"},
-        {OPTION_GATE_A1, "2"},
-        {OPTION_TRAIN_EPOCHS, "7"},
-        {OPTION_TRAIN_BATCH, "7"},
-        {OPTION_TRAIN_LR, "7"},
-        {OPTION_TRAIN_LR_SCALING, "false"},
-        {OPTION_TRAIN_HEAD_LR_FACTOR, "7"},
-        {OPTION_TRAIN_SCHEDULE, "cosine"},
-        {OPTION_TRAIN_SCHEDULE_LAG, "false"},
-        {OPTION_TRAIN_DECAY_EPOCHS, "7"},
-        {OPTION_TRAIN_DECAY_RATE, "0.7"},
-        {OPTION_TRAIN_MIN_LR, "7"},
-        {OPTION_TRAIN_CLIP, "7"},
-        {OPTION_TRAIN_CONTRASTIVE, "7"},
-        {OPTION_TRAIN_TEMPERATURE, "7"},
-        {OPTION_TII_MLP, "4-4"},
-        {OPTION_TII_EPOCHS, "7"},
-        {OPTION_TII_BATCH, "7"},
-        {OPTION_TII_LR, "7"},
-        {OPTION_TII_SCHEDULE, "cosine"},
-        {OPTION_TII_CLIP, "7"},
-        {OPTION_TII_ALIGN_EPOCHS, "7"},
-        {OPTION_TII_ALIGN_LR, "7"},
-        {OPTION_STATISTICS_KIND, "variance"},
-        {OPTION_TAP_EPOCHS, "7"},
-        {OPTION_TAP_LR, "7"},
-        {OPTION_TAP_SAMPLES, "7"},
-        {OPTION_EVALUATE_BATCH, "7"},
-        {OPTION_EVALUATE_VOTE, "batch"},
-        {OPTION_EVALUATE_UNSEEN, "mask"},
-        {OPTION_CHECKPOINT_SECONDS, "7"},
-    };
     static const char *const methods[] = {"norga", "sequential", "joint"};
 
     (void)state;
     for (size_t m = 0; m < sizeof methods / sizeof *methods; m++) {
         char yaml[300];
         struct planned *before;
+
         snprintf(yaml, sizeof yaml, "trial: {method: %s, seeds.order: 3}\n", methods[m]);
         before = make(yaml);
-        for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-            bool changed[STAGE_KIND_COUNT] = {false};
-            struct planned *after;
-            snprintf(yaml, sizeof yaml, "trial: {method: %s, seeds.order: 3, %s: %s}\n", methods[m],
-                     option_info(changes[i].id)->key, changes[i].value);
-            after = make(yaml);
-            if (changes[i].id == OPTION_DATASET_TASKS) { /* another number of stages */
-                assert_int_equal(plan_find_stage(&after->plan, &before->plan.key[before->plan.stages_count - 1]), -1);
-                drop(after);
-                continue;
-            }
-            changed_kinds(&before->plan, &after->plan, changed);
-            for (int k = 0; k < before->plan.stages_count; k++)
-                if (changed[before->plan.kind[k]] != depends(before->plan.kind[k], changes[i].id))
-                    fail_msg("%s: %s of %s %s", methods[m], option_info(changes[i].id)->key,
-                             stage_kind_name(before->plan.kind[k]),
-                             changed[before->plan.kind[k]] ? "changed" : "did not change");
-            drop(after);
-        }
+        for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+            expect_keys(before, methods[m], &changes[i]);
         drop(before);
     }
 }

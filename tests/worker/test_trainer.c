@@ -656,6 +656,45 @@ static void an_alignment_takes_as_many_steps_as_there_are_old_classes(void **sta
     }
 }
 
+/* The rates that a stage says it used: those of the official schedules, one epoch late. */
+static void rates_follow_the_official_schedules(void **state)
+{
+    static const struct {
+        const char *options;
+        int epochs;
+        struct {
+            int epoch;
+            double rate, within;
+        } at[6];
+    } rows[] = {
+        {"train.epochs=50 train.schedule=step",
+         50,
+         {{0, .015, 1e-12}, {30, .015, 1e-12}, {31, .0015, 1e-12}, {49, .0015, 1e-12}}},
+        {"train.epochs=150 train.schedule=cosine",
+         150,
+         {{0, .015, 1e-12}, {1, .015, 1e-12}, {2, .01499836, 5e-9}, {75, .00766196, 5e-9}, {149, 1.657e-5, 5e-9}}},
+        {"train.epochs=31 train.schedule=step train.schedule_lag=false", 31, {{29, .015, 1e-12}, {30, .0015, 1e-12}}},
+        {"train.epochs=3 train.lr_scaling=true train.batch=128 train.lr=0.03", 3, {{0, .015, 1e-12}, {2, .015, 1e-12}}},
+    };
+    struct record *r = calloc(1, sizeof *r);
+    err e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct trial t;
+        char options[200];
+
+        snprintf(options, sizeof options, "train.lr=0.015 dataset.train_per_class=2 %s", rows[i].options);
+        trial_open(&t, options, "rates");
+        assert_int_equal(trial_run_stage(&t, trial_stage(&t, STAGE_WTP, 0), r, &e), 0);
+        assert_int_equal(r->training_count, rows[i].epochs);
+        for (int k = 0; k < 6 && rows[i].at[k].rate > 0; k++)
+            assert_float_equal(r->training[rows[i].at[k].epoch].lr, rows[i].at[k].rate, rows[i].at[k].within);
+        trial_close(&t);
+    }
+    free(r);
+}
+
 /* ---- an evaluation recomputed elsewhere ---- */
 
 static void write_manifest(const struct trial *t, const struct record *records, const char *path)
@@ -721,6 +760,7 @@ int main(void)
         cmocka_unit_test(checkpoints_name_their_options),
         cmocka_unit_test(cifar_transforms_stay_on),
         cmocka_unit_test(an_alignment_takes_as_many_steps_as_there_are_old_classes),
+        cmocka_unit_test(rates_follow_the_official_schedules),
         cmocka_unit_test(python_finds_the_same_accuracy),
         cmocka_unit_test(same_bytes_on_every_run_and_number_of_threads), /* last: no fork after threads */
     };

@@ -22,8 +22,6 @@ static void one_epoch_fits_into_4_gib(void **state)
     struct record *r = calloc(1, sizeof *r);
     struct rusage usage;
     struct trial t;
-    size_t n;
-    float *prompt;
     err e;
 
     (void)state;
@@ -35,7 +33,8 @@ static void one_epoch_fits_into_4_gib(void **state)
         "backbone=base dataset.name=few dataset.tasks=1 dataset.sequence=natural prompt.length=5 prompt.layers=0-4 "
         "train.epochs=1 train.batch=24",
         "vit-base");
-    if (trial_run_stage(&t, trial_stage(&t, STAGE_WTP, 0), r, &e))
+    r->stop_in = "features"; /* of the class statistics: the epoch is over */
+    if (trial_run_stage(&t, trial_stage(&t, STAGE_WTP, 0), r, &e) != ERR_INTERRUPTED)
         fail_msg("%s", e.text);
     unlink("base.h5");
     getrusage(RUSAGE_SELF, &usage);
@@ -43,11 +42,9 @@ static void one_epoch_fits_into_4_gib(void **state)
            r->training[0].seconds, t.plan.memory / (1 << 30));
     assert_true(usage.ru_maxrss < 4 << 20); /* KiB */
     assert_int_equal(r->training_count, 1);
-    assert_true(r->calls > 10); /* 8 between steps; the others are signs of life from within them */
+    assert_true(r->calls > 3); /* one before the step, one after it; the others are signs of life from within */
     assert_true(isfinite(r->training[0].loss));
-    prompt = trial_array(&t, trial_stage(&t, STAGE_WTP, 0), "prompt", &n);
-    assert_int_equal(n, 5 * 2 * 5 * 768);
-    free(prompt);
+    assert_int_equal(r->outcome.trainable_parameters, 5 * 2 * 5 * 768 + 6 * 769 + 10);
     free(r);
     trial_close(&t);
 }

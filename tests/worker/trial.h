@@ -17,6 +17,8 @@ void world_make(void);
 /* Write <name>.h5 with class c having per_class[part][c] images.  In a data set "mixed", classes 2 and 3 are of cifar10. */
 void world_write_dataset(const char *name, const int per_class[DATASET_PARTS][WORLD_CLASSES]);
 void world_write_backbone(const char *name, const struct backbone_shape *shape, bool half);
+/* `tiny` with a last norm so strong that features are beyond all floats. */
+void world_write_wild_backbone(const char *name);
 
 /* The world's trial as a sweep file. */
 void world_write_sweep(const char *path);
@@ -44,11 +46,12 @@ struct record {
     struct training_row training[RECORD_ROWS];
     struct stage_outcome outcome;
     double last_fraction;
-    int stop_at; /* the number of the go_on call, from 1, that says stop; 0: none */
-    bool crash;  /* at stop_at the process ends at once, instead */
+    int stop_at;         /* the number of the go_on call, from 1, that says stop; 0: none */
+    const char *stop_in; /* say stop in this phase; NULL: none */
+    bool crash;          /* at stop_at the process ends at once, instead */
 };
 
-/* Run one stage; `record` is cleared but for stop_at and crash.  Returns e->code. */
+/* Run one stage; `record` is cleared but for stop_at, stop_in and crash.  Returns e->code. */
 int trial_run_stage(const struct trial *t, int stage, struct record *record, err *e);
 /* Run every stage in order, each into records[stage] (malloc'd, released by the caller); fails the test if one fails. */
 struct record *trial_run(const struct trial *t);
