@@ -279,28 +279,24 @@ void print_backbone(FILE *out, const struct stored_backbone *b, const struct bac
 
 /* ---------------------------------------------------------------- import */
 
-static json_t *json_of_import(const char *path, const struct backbone_weights *w, const struct import_report *r,
-                              const char *digest)
+static json_t *json_of_import(const char *path, const struct backbone_weights *w, const struct import_report *r)
 {
     json_t *o = json_of_shape(&w->shape);
 
-    json_object_update_new(o,
-                           json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s}", "name",
-                                     w->name, "path", path, "container", r->container, "profile", r->profile->name,
-                                     "root", r->root, "prefix", r->prefix, "required", r->required, "found", r->found,
-                                     "dropped", r->dropped, "foreign", r->foreign, "unknown", r->unknown,
-                                     "dropped_names", r->dropped_names, "tensors_digest", digest, "notes", r->notes));
+    json_object_update_new(o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s}",
+                                        "name", w->name, "path", path, "container", r->container, "profile",
+                                        r->profile->name, "root", r->root, "prefix", r->prefix, "required", r->required,
+                                        "found", r->found, "dropped", r->dropped, "foreign", r->foreign, "unknown",
+                                        r->unknown, "dropped_names", r->dropped_names, "file_sha256", r->file_sum,
+                                        "tensors_sha256", r->tensors_sum, "notes", r->notes));
     return o;
 }
 
 void print_import(FILE *out, const char *path, const struct backbone_weights *w, const struct import_report *r,
                   bool tensors, bool json)
 {
-    char digest[DIGEST_HEX];
-
-    digest_to_hex(&r->tensors, digest);
     if (json) {
-        json_t *o = json_of_import(path, w, r, digest);
+        json_t *o = json_of_import(path, w, r);
 
         if (tensors)
             json_object_set_new(o, "tensors", json_of_tensors(w));
@@ -316,7 +312,7 @@ void print_import(FILE *out, const char *path, const struct backbone_weights *w,
             r->foreign, r->unknown ? ", unknown ones ignored" : "");
     if (tensors && r->dropped)
         fprintf(out, "  dropped    %s\n", r->dropped_names);
-    fprintf(out, "  digest     %s\n  kept in    %s\n", digest, path);
+    fprintf(out, "  sha256     %s\n  kept in    %s\n", r->tensors_sum, path);
     if (tensors)
         print_tensors(out, w);
 }

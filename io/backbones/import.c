@@ -358,7 +358,8 @@ static int convert(struct importing *m, struct backbone_weights *out)
     free(used);
     if (import_settle(m) || create(m, &shape, numbers, out) || read_weights(m, out))
         return m->e->code;
-    m->report->tensors = import_digest(out);
+    if (sum_of_weights(out, m->report->tensors_sum, m->e))
+        return m->e->code;
     m->report->profile = import_recognise(m, out);
     return 0;
 }
@@ -367,15 +368,13 @@ static char *provenance(const struct importing *m)
 {
     const struct import_report *r = m->report;
     const char *name = strrchr(m->file->source.name, '/');
-    char file[DIGEST_HEX], tensors[DIGEST_HEX], *text;
+    char *text;
 
-    digest_to_hex(&r->file, file);
-    digest_to_hex(&r->tensors, tensors);
     if (asprintf(&text,
-                 "imported from: %s\nfile bytes: %llu\nfile digest: %s\ncontainer: %s\nprofile: %s\nroot: %s\nprefix: "
-                 "%s\ntensors digest: %s\ndropped: %s\nforeign: %d tensors\nignored as unknown: %d tensors",
-                 name ? name + 1 : m->file->source.name, (unsigned long long)r->file_bytes, file, r->container,
-                 r->profile->name, r->root, r->prefix, tensors, r->dropped_names, r->foreign, r->unknown) < 0)
+                 "imported from: %s\nfile bytes: %llu\nfile sha256: %s\ncontainer: %s\nprofile: %s\nroot: %s\nprefix: "
+                 "%s\ntensors sha256: %s\ndropped: %s\nforeign: %d tensors\nignored as unknown: %d tensors",
+                 name ? name + 1 : m->file->source.name, (unsigned long long)r->file_bytes, r->file_sum, r->container,
+                 r->profile->name, r->root, r->prefix, r->tensors_sum, r->dropped_names, r->foreign, r->unknown) < 0)
         return NULL;
     return text;
 }
@@ -414,7 +413,7 @@ static int import_from(struct tensor_file *file, const struct import_options *op
 {
     struct importing m = {.file = file, .options = options, .report = report, .e = e, .root = ""};
 
-    if (import(&m, out))
+    if (sum_of_source(&file->source, report->file_sum, e) || import(&m, out))
         backbone_close(out);
     names_free(&m.names);
     tensors_close(file);
@@ -429,10 +428,6 @@ int backbone_import(const char *path, const struct import_options *options, stru
     *out = (struct backbone_weights){0};
     if (start_report(report, e) || tensors_open(path, &options->container, &file, e))
         return e->code;
-    if (digest_file(path, &report->file, e)) {
-        tensors_close(&file);
-        return e->code;
-    }
     return import_from(&file, options, out, report, e);
 }
 
@@ -453,25 +448,4 @@ void import_report_free(struct import_report *r)
     free(r->problems);
     free(r->notes);
     *r = (struct import_report){0};
-}
-
-/* ---------------------------------------------------------------- the digest of weights */
-
-static void digest_tensor(struct digester *d, const struct backbone_tensor *t)
-{
-    digester_add(d, t->name, strlen(t->name) + 1);
-    digester_add(d, t->data, t->count * sizeof *t->data);
-}
-
-/* The final norm stands last, where the network has it. */
-struct digest import_digest(const struct backbone_weights *w)
-{
-    struct digester d;
-
-    digester_start(&d);
-    for (int norm = 0; norm < 2; norm++)
-        for (int k = 0; k < w->count; k++)
-            if ((strncmp(w->tensors[k].name, "norm.", 5) == 0) == (norm == 1))
-                digest_tensor(&d, &w->tensors[k]);
-    return digester_end(&d);
 }

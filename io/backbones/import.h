@@ -11,8 +11,8 @@
 
 #include "io/backbone.h"
 #include "io/backbones/profiles.h"
+#include "io/backbones/sums.h"
 #include "io/containers/tensors.h"
-#include "io/digest.h"
 
 struct import_options {
     const char *name;    /* what the backbone will be called */
@@ -24,7 +24,7 @@ struct import_options {
     struct tensor_options container;
 };
 
-/* What was found.  Texts are owned; io/backbones/import.h's import_report_free() releases them. */
+/* What was found.  Texts are owned; import_report_free() releases them. */
 struct import_report {
     const struct backbone_profile *profile;
     const char *container;
@@ -36,22 +36,17 @@ struct import_report {
     char *notes;                   /* lines for the user: warnings and what was recognised; "" */
     uint64_t parameters;
     uint64_t file_bytes;
-    struct digest file; /* of the file's bytes */
-    struct digest
-        tensors; /* of the names and numbers of all tensors: equal for equal weights, whatever the container */
+    char file_sum[SHA256_HEX];    /* SHA-256 of the file's bytes */
+    char tensors_sum[SHA256_HEX]; /* SHA-256 of names and numbers; see sums.h */
 };
 
 /* On failure the report holds what was found until then, its problems above all, and must be freed all the same.
  * out->provenance tells where the weights came from, as lines "key: value".  Kinds of faults: io/containers/fault.h's. */
 int backbone_import(const char *path, const struct import_options *options, struct backbone_weights *out,
                     struct import_report *report, err *e);
-/* The same from memory, without a digest of the file. */
+/* The same from memory. */
 int backbone_import_memory(const char *name, const void *bytes, size_t size, const struct import_options *options,
                            struct backbone_weights *out, struct import_report *report, err *e);
 void import_report_free(struct import_report *r);
-
-/* BLAKE2b over the tensors in the order class token, positions, patches, blocks, final norm: each its name, a zero byte,
- * and its numbers as little-endian float32. */
-struct digest import_digest(const struct backbone_weights *w);
 
 #endif

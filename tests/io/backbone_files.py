@@ -3,7 +3,7 @@
     backbone_files.py FOLDER
 
 writes  good/<file>          a Vision Transformer as a profile has it, by torch, NumPy, h5py; safetensors by hand
-        good.txt             lines: file, profile, profile recognised without being told, side, patch, heads, digest
+        good.txt             lines: file, profile, profile recognised without being told, side, patch, heads, SHA-256
         reference.h5         images, and the features that PyTorch computes from each profile's weights; resampled positions
         valid/               tiny files to cut off
         bad/<n>--<KIND>      files that must be refused with that kind (io/containers/fault.h)
@@ -123,8 +123,8 @@ def ordered(weights):
 
 
 def digest(weights):
-    """What import_digest() says of itself."""
-    h = hashlib.blake2b(digest_size=16)
+    """What io/backbones/sums.h says of the tensors."""
+    h = hashlib.sha256()
     for name in ordered(weights):
         h.update(name.encode() + b"\0" + weights[name].float().numpy().astype("<f4").tobytes())
     return h.hexdigest()

@@ -41,7 +41,7 @@ const char *__lsan_default_suppressions(void)
 
 /* One line of good.txt. */
 struct row {
-    char file[64], profile[16], recognised[16], digest[DIGEST_HEX];
+    char file[64], profile[16], recognised[16], sum[SHA256_HEX];
     int side, patch, heads;
 };
 
@@ -70,8 +70,8 @@ static void read_table(void)
     struct row *r = rows;
 
     assert_non_null(in);
-    while (fscanf(in, "%63s %15s %15s %d %d %d %32s", r->file, r->profile, r->recognised, &r->side, &r->patch,
-                  &r->heads, r->digest) == 7)
+    while (fscanf(in, "%63s %15s %15s %d %d %d %64s", r->file, r->profile, r->recognised, &r->side, &r->patch,
+                  &r->heads, r->sum) == 7)
         r++;
     fclose(in);
     row_count = (int)(r - rows);
@@ -84,15 +84,14 @@ static void import_row(const struct row *r, const char *profile, struct backbone
                        struct import_report *report)
 {
     struct import_options o = {.name = "x", .profile = profile, .heads = r->heads};
-    char path[PATH_LENGTH], hex[DIGEST_HEX];
+    char path[PATH_LENGTH];
     err e = {0};
 
     snprintf(path, sizeof path, "good/%s", r->file);
     if (backbone_import(path, &o, w, report, &e))
         fail_msg("%s as %s: %s\n%s", path, profile ? profile : "whatever it is", e.text, report->problems);
-    digest_to_hex(&report->tensors, hex);
-    if (strcmp(hex, r->digest) != 0)
-        fail_msg("%s: digest %s, expected %s", path, hex, r->digest);
+    if (strcmp(report->tensors_sum, r->sum) != 0)
+        fail_msg("%s: SHA-256 %s, expected %s", path, report->tensors_sum, r->sum);
     assert_int_equal(w->shape.side, r->side);
     assert_int_equal(w->shape.patch, r->patch);
     assert_int_equal(w->shape.heads, r->heads);
@@ -100,7 +99,7 @@ static void import_row(const struct row *r, const char *profile, struct backbone
     assert_int_equal(report->required, 6 + 12 * w->shape.depth);
 }
 
-/* The digest is that of Python's hashlib over PyTorch's numbers. */
+/* The sum is that of Python's hashlib over PyTorch's numbers. */
 static void weights_come_back_from_every_container(void **state)
 {
     (void)state;
@@ -241,8 +240,6 @@ static void provenance_is_kept(void **state)
     struct import_report report, again;
     struct backbone_weights w, back;
     struct row row = {.profile = "ibot21k", .file = "ibot21k.pth", .side = 16, .patch = 4, .heads = 4};
-    struct digest file;
-    char hex[DIGEST_HEX];
     err e = {0};
 
     (void)state;
@@ -256,13 +253,11 @@ static void provenance_is_kept(void **state)
     assert_true(report.foreign > 50);
     assert_non_null(strstr(report.notes, "pathlib"));
     assert_null(strstr(report.notes, "SECURITY"));
-    GOOD(digest_file("good/ibot21k.pth", &file, &e));
-    digest_to_hex(&file, hex);
-    assert_non_null(strstr(w.provenance, hex));
+    assert_non_null(strstr(w.provenance, report.file_sum));
     assert_non_null(strstr(w.provenance, "\nroot: teacher\nprefix: backbone.\n"));
     GOOD(backbone_write("stored.h5", &w, false, &e));
     GOOD(backbone_import("stored.h5", &(struct import_options){.name = "y"}, &back, &again, &e));
-    assert_true(digest_equal(&report.tensors, &again.tensors));
+    assert_string_equal(report.tensors_sum, again.tensors_sum);
     assert_int_equal(back.shape.heads, 4); /* the store says */
     backbone_close(&w);
     backbone_close(&back);

@@ -2,6 +2,7 @@
 
     backbone_command.py PROGRAM      in an empty folder; status 77 without torch
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -39,7 +40,8 @@ def test_imports_are_kept_once(w):
     out, _ = sluice("backbone", "import", "moco.pth", "--as", "mine", "--heads", 4, "--json")
     report = json.loads(out)
     assert report["profile"] == "moco1k" and report["prefix"] == "module.base_encoder." and report["root"] == "state_dict", report
-    assert report["found"] == report["required"] == 6 + 12 * 3 and report["dropped"] == 4 and report["tensors_digest"] == files.digest(w)
+    assert report["found"] == report["required"] == 6 + 12 * 3 and report["dropped"] == 4 and report["tensors_sha256"] == files.digest(w)
+    assert report["file_sha256"] == hashlib.sha256(pathlib.Path("moco.pth").read_bytes()).hexdigest()
     assert "fc_norm" in report["notes"], report["notes"]
     assert set(contents()) == {"mine.h5"}
     kept = contents()
@@ -71,7 +73,7 @@ def test_the_store_is_shown(w):
         assert tensors[name]["shape"] == list(t.shape)
         for key, number in (("min", t.min()), ("max", t.max()), ("mean", t.mean())):
             assert abs(tensors[name][key] - number.item()) < 1e-6, (name, key)
-    assert "profile: moco1k" in shown["provenance"] and "file digest: " in shown["provenance"]
+    assert "profile: moco1k" in shown["provenance"] and "file sha256: " in shown["provenance"]
     _, error = sluice("backbone", "show", "broken", status=3)
     assert "broken.h5" in error, error
     assert "sluice backbone import" in sluice("backbone", "show", "nothing", status=2)[1]
