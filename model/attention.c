@@ -34,6 +34,11 @@ size_t attention_scratch(int tokens, int head_width, int length)
     return 2 * (d * Wp + W * dp + T * dp + T * Wp) + T * L;
 }
 
+size_t attention_kept(int Q, int T, int H, int L)
+{
+    return (size_t)H * (size_t)Q * (padded((size_t)(L + T)) + (size_t)L);
+}
+
 static struct head head_of(const struct attention *a, const float *qkv, int h, float *scratch)
 {
     struct head x = {.Q = (size_t)a->Q,
@@ -93,6 +98,13 @@ static const float *prefix_of(const float *prefix, const struct head *x, int h)
     return x->L ? prefix + (size_t)h * x->d : NULL;
 }
 
+/* Probabilities and raw scores of the head are those in `kept`. */
+static void use_kept(struct head *x, int h, float *kept)
+{
+    x->probabilities = kept + (size_t)h * x->Q * (x->Wp + x->L);
+    x->raw = x->probabilities + x->Q * x->Wp;
+}
+
 static float scalar_of(const struct attention *a, const float *values, int head)
 {
     return a->gate == GATE_none || !a->L ? 0 : values[a->scopes == 1 ? 0 : head];
@@ -116,30 +128,37 @@ static size_t rows_at(const struct head *x, size_t first)
     return x->Q - first < BLOCK_ROWS ? x->Q - first : BLOCK_ROWS;
 }
 
-void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *scratch)
+void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *kept,
+                       float *scratch)
 {
     for (int h = 0; h < a->H; h++) {
         struct head x = head_of(a, qkv, h, scratch);
 
+        if (kept)
+            use_kept(&x, h, kept);
         pack_transposed(k, x.keys_t, &x, prefix_of(a->keys, &x, h), x.q + x.D);
         pack_both(x.values, &x, prefix_of(a->values, &x, h), x.q + 2 * x.D);
         for (size_t i = 0; i < x.Q; i += BLOCK_ROWS) {
-            form_probabilities(k, a, &x, h, i, rows_at(&x, i), x.probabilities, NULL);
-            k->product(rows_at(&x, i), x.d, x.W, 1, x.probabilities, x.Wp, 1, x.values, x.dp, false,
+            size_t rows = rows_at(&x, i);
+            float *probabilities = x.probabilities + (kept ? i * x.Wp : 0);
+
+            form_probabilities(k, a, &x, h, i, rows, probabilities, kept ? x.raw + i * x.L : NULL);
+            k->product(rows, x.d, x.W, 1, probabilities, x.Wp, 1, x.values, x.dp, false,
                        out + i * x.D + (size_t)h * x.d, x.D);
         }
     }
 }
 
-/* Probabilities of all queries, and the gradients of their scores. */
-static void form_gradients(const struct kernels *k, const struct attention *a, const struct head *x, int h,
+/* The gradients of all queries' scores; their probabilities too, unless they were kept. */
+static void form_gradients(const struct kernels *k, const struct attention *a, const struct head *x, int h, bool kept,
                            double dscalars[2])
 {
     for (size_t i = 0; i < x->Q; i += BLOCK_ROWS) {
         size_t rows = rows_at(x, i);
         float *probabilities = x->probabilities + i * x->Wp, *gradients = x->gradients + i * x->Wp;
 
-        form_probabilities(k, a, x, h, i, rows, probabilities, x->raw + i * x->L);
+        if (!kept)
+            form_probabilities(k, a, x, h, i, rows, probabilities, x->raw + i * x->L);
         k->product(rows, x->W, x->d, 1, x->dout + i * x->dp, x->dp, 1, x->values_t, x->Wp, false, gradients, x->Wp);
         for (size_t r = 0; r < rows; r++)
             for (size_t j = x->W; j < x->Wp; j++)
@@ -150,18 +169,21 @@ static void form_gradients(const struct kernels *k, const struct attention *a, c
 }
 
 void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *dout,
-                        float *scratch, const struct attention_gradients *g)
+                        float *kept, float *scratch, const struct attention_gradients *g)
 {
     for (int h = 0; h < a->H; h++) {
         struct head x = head_of(a, qkv, h, scratch);
         double dscalars[2] = {0, 0};
         size_t at = (size_t)h * x.d;
 
-        pack_transposed(k, x.keys_t, &x, prefix_of(a->keys, &x, h), x.q + x.D);
+        if (kept)
+            use_kept(&x, h, kept);
+        else
+            pack_transposed(k, x.keys_t, &x, prefix_of(a->keys, &x, h), x.q + x.D);
         pack_transposed(k, x.values_t, &x, prefix_of(a->values, &x, h), x.q + 2 * x.D);
         pack(x.queries, &x, x.q, 3 * x.D, x.Q);
         pack(x.dout, &x, dout + at, x.D, x.Q);
-        form_gradients(k, a, &x, h, dscalars);
+        form_gradients(k, a, &x, h, kept, dscalars);
         if (x.L && g->dkeys) {
             k->product(x.L, x.d, x.Q, x.scale, x.gradients, 1, x.Wp, x.queries, x.dp, true, g->dkeys + at, x.D);
             k->product(x.L, x.d, x.Q, 1, x.probabilities, 1, x.Wp, x.dout, x.dp, true, g->dvalues + at, x.D);

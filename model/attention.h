@@ -7,8 +7,8 @@
  * Letters: T tokens, Q queries (the first Q tokens: all, or the class token alone), D width, H heads, d = D/H, L prefix length,
  * W = L + T.  Everything is head-major within D.
  *
- * The probabilities are not kept: the backward pass forms them again, head by head, while they fit into the cache.  That costs
- * 1/12 more work in attention and saves H Q W numbers for each image and block, a quarter of all that is kept. */
+ * A pass forward may keep its probabilities.  If not, the pass back forms them again, head by head, while they fit into the cache:
+ * that costs 1/6 more products in attention and saves H Q W numbers for each image and block. */
 #ifndef MODEL_ATTENTION_H
 #define MODEL_ATTENTION_H
 
@@ -25,9 +25,12 @@ struct attention {
 /* Numbers of scratch memory that a pass over an attention of these sizes, or smaller ones, needs. */
 size_t attention_scratch(int T, int d, int L);
 
-/* qkv (T, 3D): queries, keys, values side by side.
+/* Numbers to be kept of an attention of these sizes. */
+size_t attention_kept(int Q, int T, int H, int L);
+
+/* qkv (T, 3D): queries, keys, values side by side; kept: NULL, or what attention_backward() will be given.
  * [out] out (Q, D) */
-void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out,
+void attention_forward(const struct kernels *k, const struct attention *a, const float *qkv, float *out, float *kept,
                        float *scratch);
 
 /* Where the gradients go.  dkeys, dvalues (L, D), da0, da1 (scopes) are added to, and skipped when dkeys is NULL;
@@ -36,8 +39,8 @@ struct attention_gradients {
     float *dkeys, *dvalues, *da0, *da1, *dqkv;
 };
 
-/* dout (Q, D) */
+/* dout (Q, D); kept as the pass forward had it. */
 void attention_backward(const struct kernels *k, const struct attention *a, const float *qkv, const float *dout,
-                        float *scratch, const struct attention_gradients *g);
+                        float *kept, float *scratch, const struct attention_gradients *g);
 
 #endif

@@ -166,12 +166,14 @@ void prefix_map(bool official, int B, int b, int kv, int *half, int *sample)
 /* ---- memory of a batch -------------------------------------------------------------------------------------------- */
 
 /* What a block's forward pass leaves for its backward pass, in numbers for each image.  Q: rows that have queries, T, or 1 in a
- * last block of which only the class token matters; A: Q where the gradient of the projection's weights is formed, else 0. */
+ * last block of which only the class token matters; A: Q where the gradient of the projection's weights is formed, else 0;
+ * K: what attention keeps. */
 /* clang-format off */
 #define BLOCK_BUFFERS(X)                                                                 \
     X(xhat1, T * D)             /* normalised input of the attention */                  \
     X(rstd1, T)                                                                          \
     X(qkv, 3 * T * D)           /* queries, keys, values side by side */                 \
+    X(kept, K)                  /* probabilities, if they are few */                     \
     X(att, A * D)               /* heads' outputs */                                     \
     X(xhat2, Q * D)             /* normalised input of the MLP */                        \
     X(rstd2, Q)                                                                          \
@@ -214,6 +216,10 @@ struct vit_batch {
     int B;
 };
 
+/* Up to this many columns attention keeps its probabilities: forming them again was 4 % of a step with 70 columns and nothing with
+ * 202, where what is kept comes from main memory. */
+enum { KEPT_COLUMNS = 128 };
+
 /* Weight gradients are summed in this many fixed lanes (chunk i in lane i mod LANES), then lane by lane. */
 enum { LANES = 4, CHUNK_ROWS = 512 };
 
@@ -227,6 +233,14 @@ static int chunks_of(const struct vit_shape *s, int B)
 static int chunk_start(int B, int chunks, int chunk)
 {
     return (int)((int64_t)B * chunk / chunks);
+}
+
+/* Numbers that attention keeps of an image with Q queries. */
+static size_t kept_size(const vit_batch *batch, size_t Q)
+{
+    int T = vit_tokens(&batch->shape), L = batch->max_length;
+
+    return T + L <= KEPT_COLUMNS ? attention_kept((int)Q, T, batch->shape.heads, L) : 0;
 }
 
 static bool token_only(const vit_batch *batch, int block)
@@ -258,6 +272,7 @@ static void carve_store(struct carver *c, const vit_batch *batch, struct block_s
 {
     const struct vit_shape *s = &batch->shape;
     size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden, Q = last ? 1 : T, A = att ? Q : 0;
+    size_t K = kept_size(batch, Q);
 
 #define X(field, size) store->field = carve(c, images * (size));
     BLOCK_BUFFERS(X)
@@ -405,7 +420,7 @@ static struct block_store store_of(const struct chunk *c, int block)
     const vit_batch *batch = c->batch;
     const struct vit_shape *s = &batch->shape;
     size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden, first = (size_t)c->first;
-    size_t Q = token_only(batch, block) ? 1 : T, A = batch->mode == VIT_FULL ? Q : 0;
+    size_t Q = token_only(batch, block) ? 1 : T, A = batch->mode == VIT_FULL ? Q : 0, K = kept_size(batch, Q);
     struct block_store store = c->work->store;
 
     if (kept(batch, block)) {
@@ -451,6 +466,14 @@ static struct attention attention_of(const struct chunk *c, int image, int block
         g->da1 = g->da0 + scopes;
     }
     return a;
+}
+
+/* What attention keeps of the chunk's image; NULL: nothing. */
+static float *kept_at(const struct chunk *c, const struct block_store *at, int image, int Q)
+{
+    size_t size = kept_size(c->batch, (size_t)Q);
+
+    return size ? at->kept + (size_t)image * size : NULL;
 }
 
 static void cut_patches(const struct vit_shape *s, const float *image, float *patches)
@@ -522,7 +545,7 @@ static void block_forward(const struct chunk *c, int block)
         struct attention a = attention_of(c, i, block, &none);
 
         attention_forward(k, &a, at.qkv + (size_t)i * (size_t)(3 * T * D), at.att + (size_t)i * (size_t)(Q * D),
-                          work->scratch);
+                          keep ? kept_at(c, &at, i, Q) : NULL, work->scratch);
     }
     k->add_bias(work->x, work->x, w->proj_b, (size_t)rows, (size_t)D);
     gemm_nt(rows, D, D, 1, at.att, D, w->proj_w, D, 1, work->x, D);
@@ -741,7 +764,8 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
         struct attention a = attention_of(c, i, block, &g);
 
         g.dqkv = ends_here ? NULL : work->dqkv + qkv;
-        attention_backward(k, &a, at.qkv + qkv, work->dy + (size_t)i * (size_t)(Q * D), work->scratch, &g);
+        attention_backward(k, &a, at.qkv + qkv, work->dy + (size_t)i * (size_t)(Q * D), kept_at(c, &at, i, Q),
+                           work->scratch, &g);
     }
     if (ends_here)
         return;

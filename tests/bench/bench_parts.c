@@ -219,7 +219,7 @@ static void attend(void *what)
 {
     struct heads *h = what;
 
-    attention_forward(kernels_best(), &h->a, h->qkv, h->out, h->scratch);
+    attention_forward(kernels_best(), &h->a, h->qkv, h->out, NULL, h->scratch);
 }
 
 static void attend_backward(void *what)
@@ -227,7 +227,7 @@ static void attend_backward(void *what)
     struct heads *h = what;
     struct attention_gradients g = {h->dprefix, h->dprefix + h->a.L * h->a.D, h->da, h->da + 1, h->dqkv};
 
-    attention_backward(kernels_best(), &h->a, h->qkv, h->out, h->scratch, &g);
+    attention_backward(kernels_best(), &h->a, h->qkv, h->out, NULL, h->scratch, &g);
 }
 
 static void print_attention(const struct bench_model *m, double peak)

@@ -73,9 +73,9 @@ static void spec_fixture(void **state)
             float out[4], scratch[SCRATCH], dkeys[2] = {0}, dvalues[2] = {0}, da0 = 0, da1 = 0, dqkv[12];
             struct attention_gradients g = {dkeys, dvalues, &da0, &da1, dqkv};
 
-            attention_forward(kernels_nth(set), &a, qkv, out, scratch);
+            attention_forward(kernels_nth(set), &a, qkv, out, NULL, scratch);
             close_to("out", out, x->out, 4, 2e-6);
-            attention_backward(kernels_nth(set), &a, qkv, dout, scratch, &g);
+            attention_backward(kernels_nth(set), &a, qkv, dout, NULL, scratch, &g);
             close_to("dkeys", dkeys, x->dkeys, 2, 2e-6);
             close_to("dvalues", dvalues, x->dvalues, 2, 2e-6);
             close_to("dq", (float[]){dqkv[0], dqkv[1], dqkv[6], dqkv[7]}, x->dq, 4, 2e-6);
@@ -116,7 +116,7 @@ static double loss_at(const float *x, enum gate gate, int Q, const float *weight
     float out[T * D], scratch[SCRATCH];
     double loss = 0;
 
-    attention_forward(&kernels_plain, &a, x, out, scratch);
+    attention_forward(&kernels_plain, &a, x, out, NULL, scratch);
     for (int i = 0; i < Q * D; i++)
         loss += (double)out[i] * weights[i];
     return loss;
@@ -138,7 +138,7 @@ static void finite_differences(void **state)
                 float scratch[SCRATCH], grad[INPUTS] = {0};
                 struct attention_gradients g = {grad + AT_KEYS, grad + AT_VALUES, grad + AT_A0, grad + AT_A1, grad};
 
-                attention_backward(kernels_nth(set), &a, x, weights, scratch, &g);
+                attention_backward(kernels_nth(set), &a, x, weights, NULL, scratch, &g);
                 for (int i = 0; i < INPUTS; i++) {
                     float kept = x[i], step = 4e-3f;
                     double up, down, slope;
@@ -158,6 +158,34 @@ static void finite_differences(void **state)
             }
 }
 
+/* Probabilities kept or formed again: the same bits. */
+static void kept_or_formed_again(void **state)
+{
+    float x[INPUTS], weights[T * D];
+    rng r = rng_stream(9, RNG_TEST, 0, 0, 0);
+
+    (void)state;
+    assert_in_range(attention_kept(T, T, H, L), 1, SCRATCH);
+    rng_fill_normal(&r, x, INPUTS, 1);
+    rng_fill_normal(&r, weights, T * D, 1);
+    for (int set = 0; kernels_nth(set); set++)
+        for (int Q = 1; Q <= T; Q += T - 1) {
+            struct attention a = attention_at(x, GATE_tanh, Q);
+            float kept[SCRATCH], scratch[SCRATCH], out[2][T * D] = {{0}}, grad[2][INPUTS] = {{0}};
+
+            for (int i = 0; i < 2; i++) {
+                float *g = grad[i];
+
+                attention_forward(kernels_nth(set), &a, x, out[i], i ? kept : NULL, scratch);
+                memset(scratch, 0, sizeof scratch);
+                attention_backward(kernels_nth(set), &a, x, weights, i ? kept : NULL, scratch,
+                                   &(struct attention_gradients){g + AT_KEYS, g + AT_VALUES, g + AT_A0, g + AT_A1, g});
+            }
+            assert_memory_equal(out[0], out[1], sizeof out[0]);
+            assert_memory_equal(grad[0], grad[1], sizeof grad[0]);
+        }
+}
+
 /* With a1 = 0 the gate is no gate, bit for bit (methods.md 10.1 item 3). */
 static void a1_zero_is_no_gate(void **state)
 {
@@ -172,8 +200,8 @@ static void a1_zero_is_no_gate(void **state)
             float out[2][T * D], scratch[SCRATCH];
             struct attention gated = attention_at(x, gate, T), plain = attention_at(x, GATE_none, T);
 
-            attention_forward(kernels_nth(set), &gated, x, out[0], scratch);
-            attention_forward(kernels_nth(set), &plain, x, out[1], scratch);
+            attention_forward(kernels_nth(set), &gated, x, out[0], NULL, scratch);
+            attention_forward(kernels_nth(set), &plain, x, out[1], NULL, scratch);
             assert_memory_equal(out[0], out[1], sizeof out[0]);
         }
 }
@@ -183,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spec_fixture),
         cmocka_unit_test(finite_differences),
+        cmocka_unit_test(kept_or_formed_again),
         cmocka_unit_test(a1_zero_is_no_gate),
     };
 

@@ -49,19 +49,6 @@ const struct kernels *__wrap_kernels_best(void)
 
 enum { B = 3, L = 2, DEPTH = 4, D = 12, PIXELS = 3 * 12 * 12 };
 
-/* The scores that attention forms again on its way back: work that saves memory and is not counted as useful. */
-static double formed_again(const struct vit_shape *s, const struct prefix *prefix, int first_block)
-{
-    double sum = 0;
-
-    for (int b = first_block; b < s->depth; b++) {
-        double Q = b == s->depth - 1 && s->pool == VIT_POOL_TOKEN ? 1 : vit_tokens(s);
-
-        sum += 2 * Q * (vit_tokens(s) + (prefix && prefix->layer_of[b] >= 0 ? L : 0)) * s->width;
-    }
-    return sum;
-}
-
 static void expect_counts(const struct vit_shape *s, struct prefix *prefix, enum vit_mode mode, int first_block)
 {
     float images[B * PIXELS] = {0}, features[B * 10 * D] = {0}, prompt[DEPTH * 2 * L * D], scalars[DEPTH * 2];
@@ -82,8 +69,6 @@ static void expect_counts(const struct vit_shape *s, struct prefix *prefix, enum
     if (mode != VIT_INFER)
         vit_backward(batch, &w, features,
                      &(struct vit_gradients){.prompt = prompt, .scalars = scalars, .weights = &gradient});
-    if (mode != VIT_INFER)
-        counted -= B * formed_again(s, prefix, mode == VIT_FULL ? 0 : first_block);
     if (!(vit_backward_flops(s, prefix, mode, first_block) * B == counted))
         fail_msg("pool %d, mode %d, first block %d: backward needs %.0f operations, called were %.0f", s->pool, mode,
                  first_block, vit_backward_flops(s, prefix, mode, first_block) * B, counted);
