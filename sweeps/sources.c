@@ -12,9 +12,10 @@ static const struct {
     int classes;
     double train_images, test_images;
 } datasets[] = {
-    {"fashion-mnist", 10, 60000, 10000}, {"mnist", 10, 60000, 10000}, {"cifar10", 10, 50000, 10000},
-    {"cifar100", 100, 50000, 10000},     {"svhn", 10, 73257, 26032},  {"notmnist", 10, 14974, 3750},
-    {"imagenet-r", 200, 24000, 6000},    {"cub200", 200, 5994, 5794}, {"5-datasets", 50, 248231, 59782},
+    {"fashion-mnist", 10, 60000, 10000},   {"mnist", 10, 60000, 10000}, {"cifar10", 10, 50000, 10000},
+    {"cifar100", 100, 50000, 10000},       {"svhn", 10, 73257, 26032},  {"notmnist", 10, 16853, 1873},
+    {"imagenet-r", 200, 24000, 6000},      {"cub200", 200, 5994, 5794}, {"5-datasets", 50, 260110, 57905},
+    {"tiny-imagenet", 200, 100000, 10000},
 };
 
 static const struct {

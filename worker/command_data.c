@@ -27,6 +27,8 @@ static void usage(FILE *to)
 
 int command_data(int argc, char **argv)
 {
+    char name[40];
+
     if (argc < 2) {
         usage(stderr);
         return 2;
@@ -36,8 +38,11 @@ int command_data(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (!strcmp(argv[1], verbs[i].name))
+        if (!strcmp(argv[1], verbs[i].name)) {
+            snprintf(name, sizeof name, "sluice data %s", verbs[i].name);
+            argv[1] = name; /* getopt's complaints begin with it */
             return verbs[i].run(argc - 1, argv + 1);
+        }
     fprintf(stderr, "sluice data: there is no verb '%s'; see sluice data --help\n", argv[1]);
     return 2;
 }

@@ -78,7 +78,7 @@ static int parse(int argc, char **argv, struct arguments *out)
                                             {"threads", required_argument, NULL, THREADS},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    bool good = true;
+    const char *wrong = NULL;
     int c;
 
     *out = (struct arguments){.threads = omp_get_num_procs()};
@@ -95,13 +95,15 @@ static int parse(int argc, char **argv, struct arguments *out)
             break;
         case BAD:
             out->bad = optarg;
-            good = good && (!strcmp(optarg, "skip") || !strcmp(optarg, "fail"));
+            if (strcmp(optarg, "skip") && strcmp(optarg, "fail"))
+                wrong = "--on-bad-image is skip or fail";
             break;
         case PARTIAL:
             out->source.allow_partial = true;
             break;
         case SEED:
-            good = read_seed(optarg, &out->source) && good;
+            if (!read_seed(optarg, &out->source))
+                wrong = "--seed is a number from 0 to 4294967295";
             break;
         case TRAIN:
             out->source.list[DATASET_TRAIN] = optarg;
@@ -120,14 +122,17 @@ static int parse(int argc, char **argv, struct arguments *out)
         }
     out->kind = optind < argc ? argv[optind] : NULL;
     out->path = optind + 1 < argc ? argv[optind + 1] : NULL;
-    if (good && out->kind && out->name && out->threads >= 1 && optind + 2 >= argc &&
-        !out->path == !!data_composition_by_name(out->kind))
-        return 0;
-    fputs("sluice data import: give a kind, the folder with its files (none for 5-datasets) and --as NAME; see sluice "
-          "data import "
-          "--help\n",
-          stderr);
-    return 3;
+    if (!out->kind || optind + 2 < argc || (!out->path && !data_composition_by_name(out->kind)))
+        wrong = "give a kind and the folder with its files";
+    else if (out->path && data_composition_by_name(out->kind))
+        wrong = "it is put together from data sets that are here already, so give no folder";
+    else if (!out->name)
+        wrong = "give --as NAME";
+    else if (out->threads < 1)
+        wrong = "--threads is a number of threads, 1 or more";
+    if (wrong)
+        fprintf(stderr, "sluice data import: %s; see sluice data import --help\n", wrong);
+    return wrong ? 3 : 0;
 }
 
 /* Where the pack goes. */

@@ -28,7 +28,7 @@ static const char show_help[] =
     "\n"
     "Example: sluice data show fashion-mnist\n";
 
-/* Options that both have: 0: go on; otherwise the command ends with that status less one. */
+/* Options that both have, and as many names as `positional`: 0: go on; otherwise the command ends with that status less one. */
 static int parse(int argc, char **argv, const char *help, int positional, bool *json, bool *verify)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
@@ -49,7 +49,8 @@ static int parse(int argc, char **argv, const char *help, int positional, bool *
             return 3;
     if (optind + positional == argc)
         return 0;
-    fputs(help, stderr);
+    fprintf(stderr, "%s: give %s; see %s --help\n", argv[0],
+            positional ? "the name of one data set" : "no arguments but --json", argv[0]);
     return 3;
 }
 

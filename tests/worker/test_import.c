@@ -497,6 +497,13 @@ static void the_commands_import_and_show(void **state)
     assert_int_equal(RUN(sheet, "out", "pictures"), 2);
 }
 
+/* Nothing of an earlier run is left. */
+static int begin(void **state)
+{
+    (void)state;
+    return system("rm -rf pictures rotten rotten-8 cifar store kept five *.h5 *.png");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,5 +517,5 @@ int main(void)
         cmocka_unit_test(the_commands_import_and_show),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin, NULL);
 }
