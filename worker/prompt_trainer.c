@@ -113,13 +113,10 @@ void prompt_trainer_soon(void *context, const uint32_t *order, int n, int epoch)
     material_soon(&t->material, DATASET_TRAIN, t->batch_positions, n, t->augment ? &augment : NULL);
 }
 
-int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e)
+void prompt_trainer_gradient(struct prompt_trainer *t, int n, double *loss, int *correct)
 {
-    struct prompt_trainer *t = context;
     struct parameters *p = &t->parameters;
 
-    if (load_batch(t, order, n, epoch, e))
-        return e->code;
     prompting_set_one(&t->prompting, n, prompt_in_use(t), parameters_value(p, "scalars"));
     vit_forward(t->batch, t->material.backbone, t->images, n, &t->prompting.prefix, t->features);
     classifier_forward(t->head, p, t->features, n, t->logits);
@@ -133,7 +130,13 @@ int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, 
                  &(struct vit_gradients){.prompt = parameters_gradient(p, "prompt"),
                                          .scalars = parameters_gradient(p, "scalars")});
     unmix_gradient(t);
-    return 0;
+}
+
+int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e)
+{
+    if (!load_batch(context, order, n, epoch, e))
+        prompt_trainer_gradient(context, n, loss, correct);
+    return e->code;
 }
 
 int prompt_trainer_features(struct prompt_trainer *t, enum dataset_part part, const size_t *positions, size_t end,

@@ -41,7 +41,9 @@ int prompt_trainer_create(struct prompt_trainer *t, int batch, double prompt_rat
                           double head_rate, err *e);
 /* Releases everything, the caller's parts too. */
 void prompt_trainer_free(struct prompt_trainer *t);
-/* The step of a fit (fit.h), and what it does with the announcement of the next. */
+/* The gradient of the loss over the n images and labels that stand in the trainer's memory, into its parameters. */
+void prompt_trainer_gradient(struct prompt_trainer *t, int n, double *loss, int *correct);
+/* The same for these images of the set, and what comes next: the step and the announcement of a fit (fit.h). */
 void prompt_trainer_soon(void *context, const uint32_t *order, int n, int epoch);
 int prompt_trainer_step(void *context, const uint32_t *order, int n, int epoch, double *loss, int *correct, err *e);
 /* Features of images under the trained prompt, test-time transform, batch by batch in the given order: those of positions
