@@ -103,6 +103,7 @@ struct pth {
     pickle *pickle;
     uint32_t *numbers; /* info -> tensor of the pickle */
     size_t *entries;   /* storage -> entry */
+    bool *checked;     /* storage -> its checksum was right */
     bool big;
 };
 
@@ -158,7 +159,9 @@ static int pth_storages(struct tensor_file *f, const char *prefix, size_t prefix
 
     while (pickle_storage(p->pickle, count))
         count++;
-    if (!(p->entries = calloc(count + 1, sizeof *p->entries)))
+    p->entries = calloc(count + 1, sizeof *p->entries);
+    p->checked = calloc(count + 1, sizeof *p->checked);
+    if (!p->entries || !p->checked)
         return err_set(e, ERR_NOMEM, "%s: out of memory for its storages", f->source.name);
     memcpy(path, prefix, prefix_size);
     strcpy(path + prefix_size, "/data/");
@@ -241,6 +244,16 @@ static int skip(archive *a, uint64_t n, err *e)
     return e->code;
 }
 
+/* The rest of the open entry, for its checksum; once is enough where tensors share a storage. */
+static int check_rest(struct tensor_file *f, uint64_t rest, err *e)
+{
+    struct pth *p = f->state;
+
+    if (skip(p->archive, rest, e))
+        return e->code;
+    return archive_end(p->archive, f->options.ignore_crc, e);
+}
+
 static int pth_read(struct tensor_file *f, size_t i, float *to, err *e)
 {
     struct pth *p = f->state;
@@ -256,9 +269,11 @@ static int pth_read(struct tensor_file *f, size_t i, float *to, err *e)
     if (!(bytes = malloc(span * each)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for %s", f->source.name, f->info[i].name);
     if (!archive_begin(p->archive, entry, e) && !skip(p->archive, first * each, e) &&
-        !archive_next(p->archive, bytes, span * each, e) && !skip(p->archive, size - (first + span) * each, e) &&
-        !archive_end(p->archive, f->options.ignore_crc, e))
+        !archive_next(p->archive, bytes, span * each, e) &&
+        (p->checked[t->storage] || !check_rest(f, size - (first + span) * each, e))) {
+        p->checked[t->storage] = true;
         elements_gather(t->element, p->big, bytes, 0, t->rank, t->shape, t->stride, to);
+    }
     free(bytes);
     return e->code;
 }
@@ -272,6 +287,7 @@ static void pth_close(struct tensor_file *f)
     free(p->bytes);
     free(p->numbers);
     free(p->entries);
+    free(p->checked);
     free(p);
 }
 

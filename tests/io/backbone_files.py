@@ -282,6 +282,10 @@ def variants(folder, table, w):
     j = jax(w, 4, "opt/target/")
     np.savez_compressed(folder / "v-deflated.npz", **j)
     note("v-deflated.npz")
+    for case, classes in (("augreg", 21843), ("tuned", 1000)):
+        np.savez_compressed(folder / f"v-{case}.npz", **j, **{"opt/target/head/kernel": np.zeros((32, classes), "f4"),
+                                                              "opt/target/head/bias": np.zeros(classes, "f4")})
+        note(f"v-{case}.npz")
     np.savez(folder / "v-fortran.npz", **{n: np.asfortranarray(a) for n, a in jax(w, 4).items()})
     note("v-fortran.npz")
     np.savez(folder / "v-big.npz", **{n: a.astype(">f4") for n, a in jax(w, 4).items()})
@@ -943,6 +947,8 @@ def main():
     (folder / "valid" / "tiny.pth").write_bytes(save(w))
     (folder / "valid" / "tiny-legacy.pth").write_bytes(save(w, _use_new_zipfile_serialization=False))
     (folder / "valid" / "tiny.safetensors").write_bytes(safetensors(w))
+    (folder / "valid" / "v2.npz").write_bytes(zip_of({n: (a.view("u4") >> 16).astype("u2").view("V2") for n, a in
+                                                      ((n, np.ascontiguousarray(a)) for n, a in jax(w, HEADS).items())}))
     (folder / "valid" / "tiny.npz").write_bytes(zip_of(jax(w, HEADS)))
 
 
