@@ -230,6 +230,9 @@ static int run(const struct arguments *a, err *e)
     console_close(&console);
     if (e->code)
         return e->code;
+    if (report.odd)
+        fprintf(stderr, "sluice data import: %zu JPEGs hold damaged or superfluous data, which decoders read past\n",
+                report.odd);
     digest_to_hex(&report.digest, hex);
     printf("%s: %zu training and %zu test images", path, report.count[DATASET_TRAIN], report.count[DATASET_TEST]);
     if (report.skipped)

@@ -16,7 +16,8 @@ static const uint64_t batch_bytes = (uint64_t)32 << 20;
 /* One image on its way. */
 struct item {
     struct source_image image;
-    err e; /* why it cannot be used */
+    bool odd; /* a JPEG with warnings */
+    err e;    /* why it cannot be used */
 };
 
 struct batch {
@@ -50,9 +51,13 @@ static void load(const struct import *in, enum dataset_part part, size_t i, stru
     char name[SOURCE_IMAGE_NAME];
 
     item->e = (err){0};
+    item->odd = false;
     if (image_source_read(in->source, part, i, &item->image, &item->e))
         return;
-    if (!item->image.channels && check_file(in->source, &item->image, picture, &item->e))
+    if (item->image.channels)
+        return;
+    item->odd = !check_file(in->source, &item->image, picture, &item->e) && picture->warnings;
+    if (item->e.code)
         err_context(&item->e, "%s", image_source_name(in->source, part, i, name));
 }
 
@@ -81,6 +86,7 @@ static int store(struct import *in, enum dataset_part part, const struct item *i
     if (item->e.code)
         return bad_image(in, item, e);
     in->report->count[part]++;
+    in->report->odd += item->odd;
     if (image->channels)
         return image_pack_add_pixels(in->pack, part, image->label, image->height, image->width, image->channels,
                                      image->bytes.data, e);

@@ -28,6 +28,7 @@ struct import_request {
 
 struct import_report {
     size_t count[DATASET_PARTS], skipped;
+    size_t odd; /* JPEGs of these with data that decoders read past, as picture.h says */
     struct digest digest;
 };
 

@@ -43,7 +43,14 @@ for part, count in COUNTS.items():
             if i % 4 == 1:
                 image.save(os.path.join(where, "%02d.png" % i))
             else:
-                image.save(os.path.join(where, "%02d.jpg" % i), quality=rng.choice([60, 90]), progressive=i % 3 == 0)
+                path = os.path.join(where, "%02d.jpg" % i)
+                image.save(path, quality=rng.choice([60, 90]), progressive=i % 3 == 0)
+                if part == "train" and label == 2 and i == 4:  # something between two segments
+                    with open(path, "r+b") as file:
+                        data = file.read()
+                        at = 4 + int.from_bytes(data[4:6], "big")
+                        file.seek(at)
+                        file.write(b"\0\1\2" + data[at:])
 
 transform = T.Compose([
     T.Resize((side * 256 + 112) // 224, interpolation=T.InterpolationMode.BICUBIC),

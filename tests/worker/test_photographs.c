@@ -59,6 +59,7 @@ static int setup(void **state)
     image_source_close(&source);
     assert_int_equal(report.count[DATASET_TRAIN], 6 * 12);
     assert_int_equal(report.count[DATASET_TEST], TEST_IMAGES);
+    assert_int_equal(report.odd, 1);
     return 0;
 }
 
