@@ -52,7 +52,7 @@ pid_t runs_start_words(const char *words, const char *file)
     posix_spawn_file_actions_addopen(&actions, 1, file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     if (posix_spawn(&pid, argv[0], &actions, NULL, argv, environ))
-        pid = 0;
+        abort(); /* 0 or -1 for a process number would strike us all */
     posix_spawn_file_actions_destroy(&actions);
     return pid;
 }
@@ -61,6 +61,11 @@ void runs_use(const char *path)
 {
     if (!realpath(path, program) || !getcwd(here, sizeof here))
         abort();
+}
+
+const char *runs_folder(void)
+{
+    return here;
 }
 
 const char *runs_program(void)

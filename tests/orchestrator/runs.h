@@ -17,6 +17,7 @@ void runs_prepare(const char *program);
 /* Instead, for a program and sweeps that need no props. */
 void runs_use(const char *program);
 const char *runs_program(void); /* its path */
+const char *runs_folder(void);  /* the one where runs take place */
 
 /* Write a sweep file: a norga trial on the props, `tasks` tasks, and these lines. */
 void runs_write_sweep(const char *path, const char *name, int tasks, const char *lines);
