@@ -27,8 +27,9 @@ bool place_name_valid(const char *name);
 /* <folder>/<name><suffix> into path; false if it does not fit or is not a file (a folder, if `is_folder`). */
 bool place_find(const char *folder, const char *name, const char *suffix, bool is_folder, char path[PATH_SIZE]);
 
-/* Where a new thing of that name is kept: NAME.h5 in the first folder of the environment variable's list, or in <home>/<below>.  The
- * folder is made if it is missing.  ERR_CONFIG if that is no name, ERR_STORAGE if the folder cannot be made. */
+/* Where a new thing of that name is kept: NAME.h5 in the first folder of the environment variable's list, or in
+ * <home>/<below>.  The folder is made if it is missing.  ERR_CONFIG if that is no name, ERR_STORAGE if the folder
+ * cannot be made. */
 int place_to_keep(const char *variable, const char *below, const char *name, char path[PATH_SIZE], err *e);
 
 #endif

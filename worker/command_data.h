@@ -1,4 +1,5 @@
-/* worker/command_data.h - the verbs of `sluice data`, one function each: argv[0] is the verb, what is returned is an exit status. */
+/* worker/command_data.h - the verbs of `sluice data`, one function each: argv[0] is the verb, what is returned is an
+ * exit status. */
 #ifndef WORKER_COMMAND_DATA_H
 #define WORKER_COMMAND_DATA_H
 

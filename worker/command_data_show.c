@@ -28,7 +28,8 @@ static const char show_help[] =
     "\n"
     "Example: sluice data show fashion-mnist\n";
 
-/* Options that both have, and as many names as `positional`: 0: go on; otherwise the command ends with that status less one. */
+/* Options that both have, and as many names as `positional`: 0: go on; otherwise the command ends with that status less
+ * one. */
 static int parse(int argc, char **argv, const char *help, int positional, bool *json, bool *verify)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},

@@ -1,8 +1,8 @@
 /* worker/import.h - from a data set as it was published (io/datasets/source.h) to a pack (io/image_pack.h).
  *
- * Files keep their bytes, but each is decoded once, so that a picture that cannot be decoded is found now and not in the middle of a
- * sweep.  Decoding is done by threads, a batch at a time, while the batch before it is written; memory holds two batches.  The pack
- * does not depend on the number of threads. */
+ * Files keep their bytes, but each is decoded once, so that a picture that cannot be decoded is found now and not in
+ * the middle of a sweep.  Decoding is done by threads, a batch at a time, while the batch before it is written; memory
+ * holds two batches.  The pack does not depend on the number of threads. */
 #ifndef WORKER_IMPORT_H
 #define WORKER_IMPORT_H
 
@@ -12,8 +12,8 @@
 #include "io/digest.h"
 #include "worker/host.h"
 
-/* What to do with an image that cannot be decoded.  FEW: skip it, but fail if they are more than IMPORT_FEW_LEAST and more than one
- * in IMPORT_FEW_SHARE of all. */
+/* What to do with an image that cannot be decoded.  FEW: skip it, but fail if they are more than IMPORT_FEW_LEAST and
+ * more than one in IMPORT_FEW_SHARE of all. */
 enum bad_image { BAD_IMAGE_FAIL, BAD_IMAGE_SKIP, BAD_IMAGE_FEW };
 enum { IMPORT_FEW_LEAST = 8, IMPORT_FEW_SHARE = 1000 };
 
@@ -36,9 +36,9 @@ struct import_report {
 int import_source(const struct image_source *source, const struct import_request *request, struct import_report *out,
                   err *e);
 
-/* A data set of several others, one after the other: class c of the k-th becomes the class (classes before it) + c, called
- * "name/class".  Images keep their bytes; pixels become PGM or PPM files, so that each keeps its size.  names are looked for
- * as in dataset_open(). */
+/* A data set of several others, one after the other: class c of the k-th becomes the class (classes before it) + c,
+ * called "name/class".  Images keep their bytes; pixels become PGM or PPM files, so that each keeps its size.  names
+ * are looked for as in dataset_open(). */
 int import_composition(const char *const *names, int count, const struct import_request *request,
                        struct import_report *out, err *e);
 

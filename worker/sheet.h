@@ -1,4 +1,5 @@
-/* worker/sheet.h - contact sheets: some images of each of several classes, with the classes' names, as one PNG to look at. */
+/* worker/sheet.h - contact sheets: some images of each of several classes, with the classes' names, as one PNG to look
+ * at. */
 #ifndef WORKER_SHEET_H
 #define WORKER_SHEET_H
 

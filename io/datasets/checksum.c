@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void to_hex(const unsigned char *bytes, unsigned n, char hex[CHECKSUM_HEX])
 {
@@ -20,6 +21,23 @@ void checksum(enum checksum_kind kind, const void *bytes, size_t n, char hex[CHE
 
     if (!EVP_Digest(bytes, n, sum, &size, kind == CHECKSUM_MD5 ? EVP_md5() : EVP_sha256(), NULL))
         size = 0;
+    to_hex(sum, size, hex);
+}
+
+void checksum_open_file(int fd, char hex[CHECKSUM_HEX])
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char sum[EVP_MAX_MD_SIZE], buffer[1 << 15];
+    ssize_t got = -1;
+    unsigned size = 0;
+    off_t at = 0;
+
+    if (context && EVP_DigestInit_ex(context, EVP_md5(), NULL))
+        for (; (got = pread(fd, buffer, sizeof buffer, at)) > 0; at += got)
+            EVP_DigestUpdate(context, buffer, (size_t)got);
+    if (got == 0)
+        EVP_DigestFinal_ex(context, sum, &size);
+    EVP_MD_CTX_free(context);
     to_hex(sum, size, hex);
 }
 

@@ -1,8 +1,9 @@
-/* io/datasets/csv.h - rows of a CSV file, by RFC 4180: fields between commas, perhaps in double quotes, "" for a quote in one.
+/* io/datasets/csv.h - rows of a CSV file, by RFC 4180: fields between commas, perhaps in double quotes, "" for a quote
+ * in one.
  *
- * The text is UTF-8, with or without its byte order mark; LF or CRLF ends a row.  A row has at most CSV_ROW_LIMIT bytes and as
- * many fields as the first.  Kinds of errors: E_SYNTAX (a quote that is not closed or stands inside a field, a ragged row, a NUL,
- * invalid UTF-8), E_LIMIT. */
+ * The text is UTF-8, with or without its byte order mark; LF or CRLF ends a row.  A row has at most CSV_ROW_LIMIT bytes
+ * and as many fields as the first.  Kinds of errors: E_SYNTAX (a quote that is not closed or stands inside a field, a
+ * ragged row, a NUL, invalid UTF-8), E_LIMIT. */
 #ifndef IO_DATASETS_CSV_H
 #define IO_DATASETS_CSV_H
 

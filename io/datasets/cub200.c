@@ -1,4 +1,5 @@
-/* io/datasets/cub200.c - CUB-200-2011: as published, with lists, or as the official code leaves it, in train/ and test/.
+/* io/datasets/cub200.c - CUB-200-2011: as published, with lists, or as the official code leaves it, in train/ and
+ * test/.
  *
  * A label is the number of the class less one, which is also the place of its folder in the sorted list. */
 #include "io/datasets/cub200.h"

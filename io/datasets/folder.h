@@ -1,9 +1,9 @@
 /* io/datasets/folder.h - images in folders, one for each class, in the order of torchvision's ImageFolder.
  *
- * Classes are the sub-folders, sorted.  Within a class every folder below counts: folders in the order of their whole names,
- * files sorted in each.  A file is an image if its name ends in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp in any case; what
- * is inside decides how it is read.  Unlike torchvision, names that start with '.' and __MACOSX are passed over with a note, and
- * no link is followed out of the data set. */
+ * Classes are the sub-folders, sorted.  Within a class every folder below counts: folders in the order of their whole
+ * names, files sorted in each.  A file is an image if its name ends in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp
+ * in any case; what is inside decides how it is read.  Unlike torchvision, names that start with '.' and __MACOSX are
+ * passed over with a note, and no link is followed out of the data set. */
 #ifndef IO_DATASETS_FOLDER_H
 #define IO_DATASETS_FOLDER_H
 
@@ -28,12 +28,12 @@ int folder_add_class(struct image_source *s, enum dataset_part part, const char 
 /* Add the images of all classes, whose labels are their places in the list. */
 int folder_add_classes(struct image_source *s, enum dataset_part part, const char *folder,
                        const struct folder_names *classes, err *e);
-/* Take the classes and images of train/ and of `test`, which must have the same classes: the layout that the official code and
- * most published data sets use.  E_MISSING names a class that only one of them has. */
+/* Take the classes and images of train/ and of `test`, which must have the same classes: the layout that the official
+ * code and most published data sets use.  E_MISSING names a class that only one of them has. */
 int folder_add_both(struct image_source *s, const char *test, err *e);
 
-/* Divide the images of `listed`, a source whose training part has them all, as the official code divides ImageNet-R: the first
- * int(0.8 n) of torch.randperm(n) with this seed are for training.  Both parts keep the order of the list. */
+/* Divide the images of a source whose training part has them all, as the official code divides ImageNet-R:
+ * the first int(0.8 n) of torch.randperm(n) with this seed are for training.  Both parts keep the order of the list. */
 int folder_split(struct image_source *s, uint32_t seed, err *e);
 
 #endif

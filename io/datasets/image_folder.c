@@ -1,5 +1,5 @@
-/* io/datasets/image_folder.c - any images in folders, one for each class: train/ and test/ (or val/) with the same classes, or
- * the classes alone, which are then divided four to one. */
+/* io/datasets/image_folder.c - any images in folders, one for each class: train/ and test/ (or val/) with the same
+ * classes, or the classes alone, which are then divided four to one. */
 #include "io/containers/fault.h"
 #include "io/datasets/folder.h"
 #include "io/datasets/kinds.h"

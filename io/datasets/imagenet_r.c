@@ -1,11 +1,12 @@
 /* io/datasets/imagenet_r.c - ImageNet-R: 200 folders of images, which nobody has divided into training and test images.
  *
- * The official code draws 24,000 images for training with torch.randperm(30000) after seeding with 42, and moves the files to
- * train/ and test/ once; whoever runs it with another seed later keeps that split.  Here:
+ * The official code draws 24,000 images for training with torch.randperm(30000) after seeding with 42, and moves the
+ * files to train/ and test/ once; whoever runs it with another seed later keeps that split.  Here:
  *   train/ and test/ are there    they are taken
  *   only the classes              the split is drawn in memory as the official code would
- *   two lists are given           they say which image is of which part (CODA-Prompt's YAML files, or one file name a line)
- * A label is the place of the class's folder in the sorted list, also with CODA-Prompt's lists, whose numbers are in another order. */
+ *   two lists are given           they say which image is of which part (CODA-Prompt's YAML files, or a name a line)
+ * A label is the place of the class's folder in the sorted list, also with CODA-Prompt's lists, whose numbers are in
+ * another order. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

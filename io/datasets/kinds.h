@@ -1,35 +1,49 @@
 /* io/datasets/kinds.h - the data sets that sluice reads as they are published: one row each.
  *
- * K(id, name, broken, what lies in the folder, where to get it).  broken: some of the published files cannot be decoded, and an import
- * skips a few.  kind_<id>_open() fills the source whose root is open; each is in a
- * file of its own. */
+ * K(id, name, broken, what lies in the folder, where to get it).  broken: some of the published files cannot be
+ * decoded, and an import skips a few.  kind_<id>_open() fills the source whose root is open; each is in a file of its
+ * own. */
 #ifndef IO_DATASETS_KINDS_H
 #define IO_DATASETS_KINDS_H
 
 #include "io/datasets/source.h"
 
 /* clang-format off */
-#define DATA_KINDS(K)                                                                                                    \
-    K(cifar10, "cifar10", false, "data_batch_1.bin .. 5, test_batch.bin, batches.meta.txt, or the Python version's files",       \
-      "https://www.cs.toronto.edu/~kriz/cifar.html, cifar-10-binary.tar.gz")                                             \
-    K(cifar100, "cifar100", false, "train.bin, test.bin, fine_label_names.txt, or the Python version's files",                  \
-      "https://www.cs.toronto.edu/~kriz/cifar.html, cifar-100-binary.tar.gz")                                            \
-    K(mnist, "mnist", false, "the four IDX files, plain or .gz",                                                                 \
-      "http://yann.lecun.com/exdb/mnist, or any copy with the published digests")                                        \
-    K(fashion_mnist, "fashion-mnist", false, "the four IDX files, plain or .gz",                                                 \
-      "https://github.com/zalandoresearch/fashion-mnist, or the Debian package dataset-fashion-mnist")                   \
-    K(svhn, "svhn", false, "train_32x32.mat, test_32x32.mat", "http://ufldl.stanford.edu/housenumbers, format 2")                \
-    K(notmnist, "notmnist", true, "Train/A .. J/*.png and Test/A .. J/*.png",                                                   \
-      "the notMNIST.zip that the official code downloads")                                                               \
-    K(imagenet_r, "imagenet-r", false, "one folder of images for each class, or train/ and test/ with such folders",             \
-      "https://github.com/hendrycks/imagenet-r, imagenet-r.tar")                                                         \
-    K(cub200, "cub200", false, "images/, images.txt, train_test_split.txt, image_class_labels.txt, classes.txt, or train/ and test/", \
-      "https://www.vision.caltech.edu/datasets/cub_200_2011, CUB_200_2011.tgz")                                          \
-    K(tiny_imagenet, "tiny-imagenet", false, "train/, val/, val/val_annotations.txt, wnids.txt",                                 \
-      "http://cs231n.stanford.edu/tiny-imagenet-200.zip")                                                                \
-    K(folder, "folder", false, "train/ and test/ (or val/), each with one folder of images for each class; or such folders alone, which are split", \
-      "your own images")                                                                                                 \
-    K(csv, "csv", false, "manifest.csv with the columns path and label, and perhaps split", "your own images")
+#define DATA_KINDS(K)                                                                                        \
+    K(cifar10, "cifar10", false,                                                                             \
+      "data_batch_1.bin .. 5, test_batch.bin, batches.meta.txt, or the Python version's files",              \
+      "https://www.cs.toronto.edu/~kriz/cifar.html, cifar-10-binary.tar.gz")                                 \
+    K(cifar100, "cifar100", false,                                                                           \
+      "train.bin, test.bin, fine_label_names.txt, or the Python version's files",                            \
+      "https://www.cs.toronto.edu/~kriz/cifar.html, cifar-100-binary.tar.gz")                                \
+    K(mnist, "mnist", false,                                                                                 \
+      "the four IDX files, plain or .gz",                                                                    \
+      "http://yann.lecun.com/exdb/mnist, or any copy with the published digests")                            \
+    K(fashion_mnist, "fashion-mnist", false,                                                                 \
+      "the four IDX files, plain or .gz",                                                                    \
+      "https://github.com/zalandoresearch/fashion-mnist, or the Debian package dataset-fashion-mnist")       \
+    K(svhn, "svhn", false,                                                                                   \
+      "train_32x32.mat, test_32x32.mat",                                                                     \
+      "http://ufldl.stanford.edu/housenumbers, format 2")                                                    \
+    K(notmnist, "notmnist", true,                                                                            \
+      "Train/A .. J/*.png and Test/A .. J/*.png",                                                            \
+      "the notMNIST.zip that the official code downloads")                                                   \
+    K(imagenet_r, "imagenet-r", false,                                                                       \
+      "one folder of images for each class, or train/ and test/ with such folders",                          \
+      "https://github.com/hendrycks/imagenet-r, imagenet-r.tar")                                             \
+    K(cub200, "cub200", false,                                                                               \
+      "images/, images.txt, train_test_split.txt, image_class_labels.txt, classes.txt, or train/ and test/", \
+      "https://www.vision.caltech.edu/datasets/cub_200_2011, CUB_200_2011.tgz")                              \
+    K(tiny_imagenet, "tiny-imagenet", false,                                                                 \
+      "train/, val/, val/val_annotations.txt, wnids.txt",                                                    \
+      "http://cs231n.stanford.edu/tiny-imagenet-200.zip")                                                    \
+    K(folder, "folder", false,                                                                               \
+      "train/ and test/ (or val/), each with one folder of images for each class; or such folders alone, "   \
+      "which are split",                                                                                     \
+      "your own images")                                                                                     \
+    K(csv, "csv", false,                                                                                     \
+      "manifest.csv with the columns path and label, and perhaps split",                                     \
+      "your own images")
 /* clang-format on */
 
 struct data_kind {

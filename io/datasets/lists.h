@@ -29,7 +29,8 @@ void text_lines_free(struct text_lines *l);
 /* Drop empty lines at the end. */
 void text_lines_trim(struct text_lines *l);
 
-/* A line cut at each separator into exactly `count` terminated fields, none of which is empty; the line is changed.  E_SYNTAX. */
+/* A line cut at each separator into exactly `count` terminated fields, none of which is empty; the line is changed.
+ * E_SYNTAX. */
 int text_fields(const struct text_lines *l, size_t line, char separator, size_t count, char **fields, err *e);
 /* An unsigned decimal number of at most `high`, without sign.  E_SYNTAX, E_RANGE. */
 int text_number(const struct text_lines *l, size_t line, const char *field, uint32_t low, uint32_t high, uint32_t *out,

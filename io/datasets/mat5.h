@@ -1,9 +1,9 @@
 /* io/datasets/mat5.h - the variables of a MATLAB v5 file: what there is, checked before libmatio reads any of it.
  *
- * Little-endian files of the version 0x0100.  A file is elements, each a tag (type, bytes) and its data; a variable is an element
- * of type miMATRIX, or one such inside a zlib stream (miCOMPRESSED): array flags, dimensions, name, numbers.  Here every tag must lie
- * inside what holds it, every stream must inflate to exactly the element that it begins with, and the numbers must be as many
- * as the dimensions say.  libmatio has a long history of trusting such things.
+ * Little-endian files of the version 0x0100.  A file is elements, each a tag (type, bytes) and its data; a variable is
+ * an element of type miMATRIX, or one such inside a zlib stream (miCOMPRESSED): array flags, dimensions, name, numbers.
+ * Here every tag must lie inside what holds it, every stream must inflate to exactly the element that it begins with,
+ * and the numbers must be as many as the dimensions say.  libmatio has a long history of trusting such things.
  *
  * Kinds of errors: E_MAGIC (no such file, or big-endian), E_VERSION (v7.3, which is HDF5), E_TRUNC, E_RANGE, E_SYNTAX,
  * E_OVERFLOW, E_LIMIT, E_CRC. */

@@ -1,7 +1,7 @@
 /* io/datasets/notmnist.c - notMNIST: Train/A .. J and Test/A .. J with PNG files of 28 by 28 pixels.
  *
- * Some of the published files are broken.  Like the official code, which skips what it cannot decode, an import skips them by
- * default, but counts them and fails if they are more than one in a thousand. */
+ * Some of the published files are broken.  Like the official code, which skips what it cannot decode, an import skips
+ * them by default, but counts them and fails if they are more than one in a thousand. */
 #include "io/datasets/folder.h"
 #include "io/datasets/kinds.h"
 

@@ -1,7 +1,8 @@
 /* io/datasets/source.h - data sets as their makers publish them: files in a folder, enumerated and read image by image.
  *
- * A kind (kinds.h has the table) knows the layout of one data set: it opens a folder and fills a struct image_source with the
- * classes and, for the training and the test part, the labels and where each image is.  Two things an image can be:
+ * A kind (kinds.h has the table) knows the layout of one data set: it opens a folder and fills a struct image_source
+ * with the classes and, for the training and the test part, the labels and where each image is.  Two things an image
+ * can be:
  *   a file     JPEG, PNG, ... below the folder: its bytes are handed out as they are
  *   pixels     one of many in an array that the kind has read: handed out as (height, width, channels)
  * Everything that goes through all images (import, counting) uses image_source_read() and knows no kind.
@@ -64,7 +65,8 @@ struct source_image {
     int32_t label;
 };
 
-/* Open a folder (of the kind csv also the manifest itself) as the kind of that name.  ERR_USAGE with the kinds there are; release with image_source_close(). */
+/* Open a folder (of the kind csv also the manifest itself) as the kind of that name.  ERR_USAGE with the kinds there
+ * are; release with image_source_close(). */
 int image_source_open(const char *kind, const char *path, const struct source_options *options,
                       struct image_source *out, err *e);
 void image_source_close(struct image_source *s); /* harmless twice, and after a failed image_source_open() */
@@ -82,13 +84,13 @@ const char *image_source_name(const struct image_source *s, enum dataset_part pa
 
 /* A line for the user; beyond SOURCE_NOTES they are only counted. */
 void source_note(struct image_source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are empty, longer than 63 bytes or
- * have control characters; E_DUP. */
+/* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are empty, longer than 63
+ * bytes or have control characters; E_DUP. */
 int source_classes(struct image_source *s, const char *where, const char *const *names, size_t count, err *e);
 /* One more image that is a file. */
 int source_add_file(struct image_source *s, enum dataset_part part, const char *name, int32_t label, err *e);
-/* More images that are pixels, in the source's size and layout; bytes (count, image) and labels are copied.  E_RANGE for a label
- * that is no class, with `where` and the number of the image. */
+/* More images that are pixels, in the source's size and layout; bytes (count, image) and labels are copied.  E_RANGE
+ * for a label that is no class, with `where` and the number of the image. */
 int source_add_pixels(struct image_source *s, enum dataset_part part, const char *where, const uint8_t *pixels,
                       const uint8_t *labels, size_t count, err *e);
 

@@ -1,4 +1,5 @@
-/* io/datasets/svhn.c - see svhn.h.  The files are checked by mat5.h; libmatio reads the two variables, and sees no others. */
+/* io/datasets/svhn.c - see svhn.h.  The files are checked by mat5.h; libmatio reads the two variables, and sees no
+ * others. */
 #include "io/datasets/svhn.h"
 
 #include <limits.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "io/containers/fault.h"
+#include "io/datasets/checksum.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/mat5.h"
 
@@ -17,10 +19,11 @@ enum { SIDE = 32, CHANNELS = 3, CLASSES = 10, ZERO = 10 };
 
 static const struct {
     const char *name;
-    size_t count; /* as published */
+    size_t count; /* as published, and so is the MD5 */
+    const char *md5;
 } files[DATASET_PARTS] = {
-    [DATASET_TRAIN] = {"train_32x32.mat", 73257},
-    [DATASET_TEST] = {"test_32x32.mat", 26032},
+    [DATASET_TRAIN] = {"train_32x32.mat", 73257, "e26dedcc434d2e4c54c9b2d4a06d8373"},
+    [DATASET_TEST] = {"test_32x32.mat", 26032, "eb5a983be6a315427106f1b164d9cef3"},
 };
 
 static const char *const digits[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
@@ -200,6 +203,16 @@ int svhn_start(struct image_source *s, err *e)
     return source_classes(s, "svhn", digits, CLASSES, e);
 }
 
+static void note_md5(struct image_source *s, enum dataset_part part, int fd)
+{
+    char hex[CHECKSUM_HEX];
+
+    checksum_open_file(fd, hex);
+    if (*hex && strcmp(hex, files[part].md5))
+        source_note(s, "%s is not the published file: its MD5 is %s, expected %s", files[part].name, hex,
+                    files[part].md5);
+}
+
 int kind_svhn_open(struct image_source *s, const struct source_options *options, err *e)
 {
     svhn_start(s, e);
@@ -209,8 +222,10 @@ int kind_svhn_open(struct image_source *s, const struct source_options *options,
 
         if (below_open(&s->root, files[part].name, &fd, &size, e))
             return e->code;
-        svhn_add(s, (enum dataset_part)part, files[part].name, fd, size, options->allow_partial ? 0 : files[part].count,
-                 e);
+        if (!svhn_add(s, (enum dataset_part)part, files[part].name, fd, size,
+                      options->allow_partial ? 0 : files[part].count, e) &&
+            !options->allow_partial)
+            note_md5(s, (enum dataset_part)part, fd);
         close(fd);
     }
     return e->code;

@@ -1,8 +1,8 @@
 /* io/datasets/tiny_imagenet.c - Tiny-ImageNet-200: train/<wnid>/images/, and val/images/ with val/val_annotations.txt.
  *
- * The published test images have no labels; the validation images are the test part, as in the official code, which sorts them
- * into test/<wnid>/images/: that layout is taken too.  A label is the place of the wnid in the sorted list, which is not the
- * order of wnids.txt. */
+ * The published test images have no labels; the validation images are the test part, as in the official code, which
+ * sorts them into test/<wnid>/images/: that layout is taken too.  A label is the place of the wnid in the sorted list,
+ * which is not the order of wnids.txt. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

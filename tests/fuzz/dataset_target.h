@@ -1,4 +1,5 @@
-/* tests/fuzz/dataset_target.h - what the fuzz targets of data set readers share: inputs as files, and looking at every image. */
+/* tests/fuzz/dataset_target.h - what the fuzz targets of data set readers share: inputs as files, and looking at every
+ * image. */
 #ifndef TESTS_FUZZ_DATASET_TARGET_H
 #define TESTS_FUZZ_DATASET_TARGET_H
 

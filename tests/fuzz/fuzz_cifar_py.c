@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_cifar_py.c - any bytes as a file of CIFAR's Python version; the first byte says of which data set, and which file. */
+/* tests/fuzz/fuzz_cifar_py.c - any bytes as a file of CIFAR's Python version; the first byte says of which data set,
+ * and which file. */
 #include "io/datasets/cifar.h"
 
 #include "dataset_target.h"

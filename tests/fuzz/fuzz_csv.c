@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_csv.c - any text as a manifest; what stands before a byte 0x1e, if there is one, is its classes.txt. */
+/* tests/fuzz/fuzz_csv.c - any text as a manifest; what stands before a byte 0x1e, if there is one, is its classes.txt.
+ * */
 #include "io/datasets/manifest.h"
 
 #include "dataset_target.h"

@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_idx.c - any bytes as an IDX file, plain or gzipped; the first byte says as which, and of how many dimensions. */
+/* tests/fuzz/fuzz_idx.c - any bytes as an IDX file, plain or gzipped; the first byte says as which, and of how many
+ * dimensions. */
 #include "io/idx.h"
 
 #include "dataset_target.h"

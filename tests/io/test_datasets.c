@@ -1,5 +1,5 @@
-/* Data sets as they are published: small ones written by NumPy, SciPy and Pillow (datasets_fixtures.py) are read back exactly, and
- * every broken one ends in its kind of fault. */
+/* Data sets as they are published: small ones written by NumPy, SciPy and Pillow (datasets_fixtures.py) are read back
+ * exactly, and every broken one ends in its kind of fault. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -161,6 +161,24 @@ static void check_files(const struct image_source *s, enum dataset_part part, co
     text_lines_free(&lines);
 }
 
+/* RFC 1321 and FIPS 180-4. */
+static void checksums_are_what_they_are_called(void **state)
+{
+    char hex[CHECKSUM_HEX];
+    FILE *f = fopen("abc", "w+");
+
+    (void)state;
+    checksum(CHECKSUM_MD5, "abc", 3, hex);
+    assert_string_equal(hex, "900150983cd24fb0d6963f7d28e17f72");
+    checksum(CHECKSUM_SHA256, "abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    fputs("abc", f);
+    fflush(f);
+    checksum_open_file(fileno(f), hex);
+    assert_string_equal(hex, "900150983cd24fb0d6963f7d28e17f72");
+    fclose(f);
+}
+
 static void folders_are_in_torchvision_s_order(void **state)
 {
     struct image_source s;
@@ -260,8 +278,8 @@ static void imagenet_r_has_three_layouts(void **state)
     assert_int_equal(fault_of(&e), FAULT_DUP);
 }
 
-/* A listing of 30,000 names, split with seed 42: the permutation begins as formats.md C.5 says, and the digest of the test images is
- * the one that torch and hashlib come to. */
+/* A listing of 30,000 names, split with seed 42: the permutation begins as formats.md C.5 says, and the digest of the
+ * test images is the one that torch and hashlib come to. */
 static void a_split_of_30000_is_torch_s(void **state)
 {
     static const int first[] = {7542, 10109, 19114, 5209, 9270}; /* all among the training images */
@@ -370,6 +388,12 @@ static void manifests_are_read(void **state)
     bytes_free(&image.bytes);
     image_source_close(&s);
     e = (err){0};
+    mkdir("good/csv-ids/b.jpg", 0777); /* there, and no file */
+    GOOD(image_source_open("csv", "good/csv-ids", &partial, &s, &e));
+    assert_int_equal(image_source_read(&s, DATASET_TRAIN, 0, &image, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_IO);
+    image_source_close(&s);
+    e = (err){0};
     GOOD(image_source_open("csv", "good/csv-classes", &partial, &s, &e)); /* names and numbers, but said to be names */
     assert_string_equal(s.class_names[0], "7");
     assert_int_equal(s.part[DATASET_TRAIN].labels[0], 1);
@@ -432,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_are_read_exactly),
+        cmocka_unit_test(checksums_are_what_they_are_called),
         cmocka_unit_test(folders_are_in_torchvision_s_order),
         cmocka_unit_test(links_inside_the_folder_are_followed),
         cmocka_unit_test(notmnist_is_read),

@@ -353,8 +353,8 @@ static void five_data_sets_become_one(void **state)
     dataset_close(&d);
 }
 
-/* From the parts to the result of a trial, in the order of the official code's seed 42: notMNIST, MNIST, CIFAR-10, Fashion-MNIST,
- * SVHN. */
+/* From the parts to the result of a trial, in the order of the official code's seed 42: notMNIST, MNIST, CIFAR-10,
+ * Fashion-MNIST, SVHN. */
 static void a_trial_on_five_data_sets_runs(void **state)
 {
     struct trial t;
