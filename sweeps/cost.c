@@ -5,7 +5,10 @@
 
 /* Everything that the formulas below need, once. */
 struct shape {
-    double width, tokens, patch_inputs, blocks, weights; /* of the backbone */
+    double width, tokens, patch_inputs, weights; /* of the backbone */
+    int blocks;
+    bool token;        /* the class token is the feature */
+    uint64_t prompted; /* blocks, of those that there are */
     double prompt_length, prompt_blocks;
     double classes, classes_now, classes_old; /* all, of this task, of the tasks before */
     double train, test, test_old;             /* images: of this task, of this task, of the tasks before */
@@ -33,6 +36,8 @@ static struct shape shape_of(const struct cost_context *c, int task)
     double until = c->classes_until[last], before = last ? c->classes_until[last - 1] : 0;
     double classes = c->classes_until[c->tasks - 1], side = (double)b.side / b.patch;
     double train = per_class(v[OPTION_DATASET_TRAIN_PER_CLASS].integer, c->dataset->train_images, classes);
+    uint64_t all_blocks = b.blocks < 64 ? ((uint64_t)1 << b.blocks) - 1 : UINT64_MAX;
+    uint64_t prompted = v[OPTION_PROMPT_LAYERS].layers & all_blocks;
     double test = per_class(v[OPTION_DATASET_TEST_PER_CLASS].integer, c->dataset->test_images, classes);
 
     return (struct shape){
@@ -42,7 +47,9 @@ static struct shape shape_of(const struct cost_context *c, int task)
         .blocks = b.blocks,
         .weights = 12.0 * b.blocks * b.width * b.width,
         .prompt_length = (double)v[OPTION_PROMPT_LENGTH].integer,
-        .prompt_blocks = __builtin_popcountll(v[OPTION_PROMPT_LAYERS].layers),
+        .prompted = prompted,
+        .prompt_blocks = __builtin_popcountll(prompted),
+        .token = !strcmp(option_choice_text(OPTION_FEATURE_POOL, v[OPTION_FEATURE_POOL].integer), "token"),
         .classes = classes,
         .classes_now = until - before,
         .classes_old = before,
@@ -54,13 +61,60 @@ static struct shape shape_of(const struct cost_context *c, int task)
     };
 }
 
-/* One image through the backbone, with prefixes or without. */
+/* Rows of a block that have queries: where the class token is the feature, the last block needs no other. */
+static double queries(const struct shape *s, int block)
+{
+    return block == s->blocks - 1 && s->token ? 1 : s->tokens;
+}
+
+static double prefix_length(const struct shape *s, int block)
+{
+    return s->prompted >> block & 1 ? s->prompt_length : 0;
+}
+
+/* Products of a block with weights: queries, keys and values; projection and MLP, whose hidden width is 4 D. */
+static double qkv_flop(const struct shape *s, double rows)
+{
+    return 2 * (rows + 2 * s->tokens) * s->width * s->width;
+}
+
+static double rest_flop(const struct shape *s, double rows)
+{
+    return 18 * rows * s->width * s->width;
+}
+
+/* One image through the backbone, with prefixes or without: the count of model/flops.h. */
 static double forward(const struct shape *s, bool prompted)
 {
-    double d = s->width, n = s->tokens;
-    double plain = s->blocks * (24 * n * d * d + 4 * n * n * d) + 2 * n * s->patch_inputs * d;
+    double sum = 2 * (s->tokens - 1) * s->patch_inputs * s->width;
 
-    return plain + (prompted ? 4 * n * s->prompt_length * d * s->prompt_blocks : 0);
+    for (int b = 0; b < s->blocks; b++) {
+        double rows = queries(s, b), columns = s->tokens + (prompted ? prefix_length(s, b) : 0);
+
+        sum += qkv_flop(s, rows) + rest_flop(s, rows) + 4 * rows * columns * s->width;
+    }
+    return sum;
+}
+
+/* Back to the lowest prompted block, where only the prefix's gradients are formed. */
+static double backward(const struct shape *s)
+{
+    int last = s->prompted ? __builtin_ctzll(s->prompted) : s->blocks;
+    double sum = 0;
+
+    for (int b = last; b < s->blocks; b++) {
+        double rows = queries(s, b), length = prefix_length(s, b), columns = s->tokens + length;
+
+        sum += rest_flop(s, rows) + (2 * columns + 4 * length) * rows * s->width;
+        if (b > last)
+            sum += qkv_flop(s, rows) + (2 * columns + 4 * s->tokens) * rows * s->width;
+    }
+    return sum;
+}
+
+static double training(const struct shape *s)
+{
+    return forward(s, true) + backward(s);
 }
 
 /* Drawing features of all classes seen and training a head (or the MLP of width d) on them. */
@@ -103,10 +157,10 @@ static struct cost cost_tii(const struct shape *s, const union option_value *v)
                          4 * parameters + statistics_bytes(s), 16 * parameters};
 }
 
-/* Bytes kept for the backward pass of a batch: about 16 rows of width D for each token and block. */
+/* Bytes kept for the backward pass of a batch: 9 rows of width D for each token and block, and what a chunk needs. */
 static double activations(const struct shape *s, const union option_value *v)
 {
-    return 4 * (double)v[OPTION_TRAIN_BATCH].integer * s->blocks * s->tokens * (16 * s->width + 12 * s->tokens);
+    return 4 * (double)v[OPTION_TRAIN_BATCH].integer * s->blocks * s->tokens * 10 * s->width;
 }
 
 static struct cost cost_wtp(const struct shape *s, const union option_value *v)
@@ -114,7 +168,7 @@ static struct cost cost_wtp(const struct shape *s, const union option_value *v)
     double epochs = (double)v[OPTION_TRAIN_EPOCHS].integer;
     double prompt = 2 * s->prompt_blocks * s->prompt_length * s->width;
 
-    return (struct cost){(2 * epochs + 1) * s->train * forward(s, true) + s->train * s->width * s->width,
+    return (struct cost){epochs * s->train * training(s) + s->train * (forward(s, true) + s->width * s->width),
                          4 * prompt + 4 * s->classes * s->width + statistics_bytes(s), activations(s, v)};
 }
 
@@ -150,8 +204,8 @@ static struct cost cost_joint(const struct shape *s, const union option_value *v
 {
     double epochs = (double)v[OPTION_TRAIN_EPOCHS].integer;
 
-    return (struct cost){(2 * epochs * s->train_all + s->test_all) * forward(s, true), 4 * s->width * s->classes,
-                         activations(s, v)};
+    return (struct cost){epochs * s->train_all * training(s) + s->test_all * forward(s, true),
+                         4 * s->width * s->classes, activations(s, v)};
 }
 
 struct cost stage_cost(const struct cost_context *c, enum stage_kind kind, int task)

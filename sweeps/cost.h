@@ -1,8 +1,7 @@
 /* sweeps/cost.h - what a stage costs: floating-point operations, bytes of its checkpoint, bytes of memory.
  *
- * Counted from shapes, images and epochs, before anything has been measured.  Letters: D width, N tokens, L prompt
- * length, C classes.  A forward pass of a block is 24 N D^2 + 4 N (N + L) D; the backward pass through frozen weights
- * costs as much. */
+ * Counted from shapes, images and epochs, before anything has been measured.  A pass through the network has the operations of
+ * model/flops.h, which this room does not see: tests/worker/test_costs.c holds the two together. */
 #ifndef SWEEPS_COST_H
 #define SWEEPS_COST_H
 
