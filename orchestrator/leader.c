@@ -24,7 +24,7 @@ static const double DISMISS_SECONDS = 30; /* for workers to hear that a run coul
 static const double MARGIN_SHARE =
     1. / 6; /* of the time that a run has: what it keeps between its last work and the end, */
 static const double LEAST_MARGIN = 10, MOST_MARGIN = 90; /* within these bounds, s */
-static const double SAVE_SECONDS = 10; /* after which a stage that is then stopped is worth having begun */
+static const double SAVE_SECONDS = 5; /* after which a stage that is then stopped is worth having begun */
 
 static volatile sig_atomic_t signal_seen;
 

@@ -1,10 +1,10 @@
 """A real SLURM for the time of a test: munged, slurmctld and a slurmd for each node, all on this machine, with files and ports
 of their own.
 
-    with Cluster(folder, nodes=2, cpus=4) as cluster:
+    with Cluster(folder, cpus=[6, 3]) as cluster:
         cluster.run(["sbatch", "job.sh"])
 
-The nodes are n1, n2, ...; each believes that it has that many CPUs.  Jobs of the partition `urgent` send those of the other,
+The nodes are n1, n2, ...; each believes that it has as many CPUs as the list says.  Jobs of the partition `urgent` send those of the other,
 `debug`, back into the queue.  Everything lies below `folder`; nothing of a SLURM that this machine may have is read, written or stopped.
 """
 import os
@@ -48,7 +48,10 @@ KillWait=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=0
+MaxArraySize=101
 """
+# Nothing here uses control groups, and a bare chroot or a container may have none; without this slurmd looks for them.
+CGROUP_CONFIG = "CgroupPlugin=cgroup/v1\n"
 PARTITIONS = """\
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2
@@ -64,6 +67,12 @@ def lacking():
         return f"SLURM is not installed here ({', '.join(missing)}); as root: apt-get install slurm-wlm munge"
     if os.geteuid() != 0:
         return "only root can start slurmd"
+    if not pathlib.Path("/proc/self/stat").exists():
+        return "/proc is not mounted, and slurmd follows processes there"
+    try:
+        socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return f"this host's name, {socket.gethostname()}, has no address, and SLURM's daemons ask for it"
     return None
 
 
@@ -78,10 +87,10 @@ def free_ports(count):
 
 
 class Cluster:
-    def __init__(self, folder, nodes, cpus):
+    def __init__(self, folder, cpus):
         self.folder = pathlib.Path(folder).resolve()
-        self.nodes = [f"n{i}" for i in range(1, nodes + 1)]
-        self.cpus = cpus
+        self.cpus = {f"n{i}": count for i, count in enumerate(cpus, 1)}
+        self.nodes = list(self.cpus)
         self.host = socket.gethostname().split(".")[0]
         self.daemons = []
         self.environment = {name: value for name, value in os.environ.items()
@@ -121,8 +130,9 @@ class Cluster:
         controller_port, *node_ports = free_ports(1 + len(self.nodes))
         text = CONFIG.format(folder=self.folder, host=self.host, controller_port=controller_port)
         for node, port in zip(self.nodes, node_ports):
-            text += NODE.format(name=node, host=self.host, port=port, cpus=self.cpus)
+            text += NODE.format(name=node, host=self.host, port=port, cpus=self.cpus[node])
         (self.folder / "slurm.conf").write_text(text + PARTITIONS)
+        (self.folder / "cgroup.conf").write_text(CGROUP_CONFIG)
 
     def states(self):
         return set(self.run(["sinfo", "-h", "-N", "-o", "%T"], check=False).split())
