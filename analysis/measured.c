@@ -82,10 +82,8 @@ void measured_free(struct measured *m)
         free(m->metric[k]);
     free_texts(m->seeds, (size_t)m->seeds_count);
     free_texts(m->cause, m->trials);
-    if (m->store)
-        results_free(m->store);
     void *blocks[] = {m->name,    m->facts,       m->number, m->seed,       m->status, m->attempts,
-                      m->factors, m->evaluations, m->after,  m->forgetting, m->store};
+                      m->factors, m->evaluations, m->after,  m->forgetting, m->tries};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         free(blocks[i]);
     memset(m, 0, sizeof *m);

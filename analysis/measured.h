@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "io/err.h"
+#include "io/store.h"
 #include "io/tables.h"
 
 // clang-format off
@@ -77,8 +78,6 @@ struct factor {
     bool numbers; /* every level but "–" is a number */
 };
 
-struct results;
-
 struct fact {
     char *name, *text;
 };
@@ -89,6 +88,17 @@ struct evaluation {
     uint16_t after, task;
     double accuracy;
 };
+
+/* An attempt at a stage. */
+struct
+try {
+    int64_t rank;
+    double started, seconds;
+    int kind; /* index into kinds */
+    bool failed;
+};
+
+enum { MOST_KINDS = 8 };
 
 struct measured {
     char *name;         /* of the sweep */
@@ -110,10 +120,10 @@ struct measured {
     struct evaluation *evaluations;
     double *after;      /* (trials, tasks) A_t, NaN where not evaluated */
     double *forgetting; /* (trials, tasks) F_k, NaN for the last task and unfinished trials */
-    size_t attempts_count, stages_count;
-    const struct attempt_row *tries; /* /attempts */
-    const struct stage_row *stages;  /* /stages */
-    struct results *store;           /* what these two are borrowed from */
+    size_t tries_count;
+    struct try *tries; /* attempts whose times make sense, in the order of the store */
+    int kinds_count;
+    char kinds[MOST_KINDS][NAME_SIZE]; /* of stages; the last takes all that have no place of their own */
 };
 
 /* Read the results of a sweep: its output folder, or a results.h5 by itself.  ERR_MISSING if there is none yet,

@@ -14,14 +14,19 @@
 #include "analysis/formats.h"
 #include "io/store.h"
 
-enum { NEEDED = RESULTS_TRIALS | RESULTS_ACCURACY | RESULTS_ATTEMPTS | RESULTS_STAGES };
 enum { MOST_TASKS = 10000, MOST_CURVE_POINTS = 100000000 };
+
+struct place;
 
 struct reader {
     const char *path;
     const struct results *r;
     struct measured *m;
     err *e;
+    struct place *places;     /* (trials) by number */
+    const struct place *last; /* of the row before */
+    size_t row;               /* of the table at hand */
+    size_t evaluations_room, tries_room;
 };
 
 static int no_memory(struct reader *k)
@@ -277,60 +282,138 @@ static int by_place(const void *left, const void *right)
     return (x->number > y->number) - (x->number < y->number);
 }
 
-static struct place *sort_places(struct reader *k)
+static int sort_places(struct reader *k)
 {
-    struct place *places = malloc((k->m->trials + 1) * sizeof *places);
+    struct place *places = k->places = malloc((k->m->trials + 1) * sizeof *places);
 
-    if (!places) {
-        no_memory(k);
-        return NULL;
-    }
+    if (!places)
+        return no_memory(k);
     for (size_t i = 0; i < k->m->trials; i++)
         places[i] = (struct place){k->m->number[i], i};
     qsort(places, k->m->trials, sizeof *places, by_place);
     for (size_t i = 1; i < k->m->trials; i++)
-        if (places[i].number == places[i - 1].number) {
-            err_set(k->e, ERR_DAMAGED, "%s: trial %" PRId64 " is there twice", k->path, places[i].number);
-            free(places);
-            return NULL;
-        }
-    return places;
+        if (places[i].number == places[i - 1].number)
+            return err_set(k->e, ERR_DAMAGED, "%s: trial %" PRId64 " is there twice", k->path, places[i].number);
+    return 0;
 }
 
 /* --- accuracies --- */
 
-static int read_evaluations(struct reader *k, const struct place *places)
+/* Room for one more of *items. */
+static bool make_room(void *items, size_t count, size_t *room, size_t size)
 {
-    const struct results *r = k->r;
-    struct measured *m = k->m;
-    struct place like = {0}, *last = NULL;
+    void **p = items, *more;
+    size_t wanted = *room + *room / 2 + 1024;
 
-    m->evaluations = malloc((r->accuracy_count + 1) * sizeof *m->evaluations);
-    if (!m->evaluations)
-        return no_memory(k);
-    for (size_t i = 0; i < r->accuracy_count; i++) {
-        const struct accuracy_result *a = &r->accuracy[i];
-        if (!last || last->number != a->trial) { /* rows of one trial stand together */
-            like.number = a->trial;
-            last = bsearch(&like, places, m->trials, sizeof *places, by_place);
-        }
-        if (!last)
-            return err_set(k->e, ERR_DAMAGED, "%s: table accuracy, row %zu: there is no trial %" PRId64, k->path, i,
-                           a->trial);
-        if (a->row.task < 0 || a->row.task > a->row.after_task || a->row.after_task >= MOST_TASKS)
-            return err_set(k->e, ERR_DAMAGED,
-                           "%s: table accuracy, row %zu: task %" PRId64 " after task %" PRId64 " cannot be", k->path, i,
-                           a->row.task, a->row.after_task);
-        if (strcmp(a->row.phase, "after") || !isfinite(a->row.accuracy))
-            continue;
-        m->evaluations[m->evaluations_count++] = (struct evaluation){.trial = (int32_t)last->index,
-                                                                     .after = (uint16_t)a->row.after_task,
-                                                                     .task = (uint16_t)a->row.task,
-                                                                     .accuracy = a->row.accuracy};
-        if (a->row.after_task >= m->tasks)
-            m->tasks = (int)a->row.after_task + 1;
+    if (count < *room)
+        return true;
+    if (!(more = realloc(*p, wanted * size)))
+        return false;
+    *p = more;
+    *room = wanted;
+    return true;
+}
+
+/* One row of /accuracy, `after` of it: of those after the alignment of the head. */
+static int add_evaluation(struct reader *k, int64_t trial, int64_t after_task, int64_t task, bool after,
+                          double accuracy)
+{
+    struct measured *m = k->m;
+    size_t row = k->row++;
+
+    if (!k->last || k->last->number != trial) { /* rows of one trial stand together */
+        const struct place like = {.number = trial};
+        k->last = bsearch(&like, k->places, m->trials, sizeof *k->places, by_place);
     }
+    if (!k->last)
+        return err_set(k->e, ERR_DAMAGED, "%s: table accuracy, row %zu: there is no trial %" PRId64, k->path, row,
+                       trial);
+    if (task < 0 || task > after_task || after_task >= MOST_TASKS)
+        return err_set(k->e, ERR_DAMAGED,
+                       "%s: table accuracy, row %zu: task %" PRId64 " after task %" PRId64 " cannot be", k->path, row,
+                       task, after_task);
+    if (!after || !isfinite(accuracy))
+        return 0;
+    if (!make_room(&m->evaluations, m->evaluations_count, &k->evaluations_room, sizeof *m->evaluations))
+        return no_memory(k);
+    m->evaluations[m->evaluations_count++] = (struct evaluation){
+        .trial = (int32_t)k->last->index, .after = (uint16_t)after_task, .task = (uint16_t)task, .accuracy = accuracy};
+    if (after_task >= m->tasks)
+        m->tasks = (int)after_task + 1;
     return 0;
+}
+
+static bool is_word(const char *text, size_t width, const char *word)
+{
+    size_t n = strlen(word);
+
+    return width >= n && !memcmp(text, word, n) && (width == n || !text[n]);
+}
+
+static const char *const evaluation_fields[] = {"trial", "after_task", "task", "phase", "accuracy"};
+
+static int take_evaluations(void *context, const struct results_block *b, err *e)
+{
+    struct reader *k = context;
+
+    for (size_t i = 0; i < b->count && !e->code; i++) {
+        size_t width;
+        const char *phase = block_text(b, i, 3, &width);
+        add_evaluation(k, block_integer(b, i, 0), block_integer(b, i, 1), block_integer(b, i, 2),
+                       is_word(phase, width, "after"), b->place[4].width ? block_real(b, i, 4) : NAN);
+    }
+    return e->code;
+}
+
+/* --- attempts --- */
+
+static int kind_of(struct measured *m, const char *name, size_t width)
+{
+    size_t n = strnlen(name, width);
+
+    if (!n) { /* of a file from an older program */
+        name = "stage";
+        n = 5;
+    }
+    for (int i = 0; i < m->kinds_count; i++)
+        if (is_word(name, n, m->kinds[i]))
+            return i;
+    if (m->kinds_count == MOST_KINDS)
+        return MOST_KINDS - 1;
+    if (m->kinds_count == MOST_KINDS - 1)
+        snprintf(m->kinds[m->kinds_count], NAME_SIZE, "other");
+    else
+        snprintf(m->kinds[m->kinds_count], NAME_SIZE, "%.*s", (int)(n < NAME_SIZE ? n : NAME_SIZE - 1), name);
+    return m->kinds_count++;
+}
+
+/* One row of /attempts, if its times make sense. */
+static int add_try(struct reader *k, int64_t rank, double started, double seconds, int kind, bool failed)
+{
+    struct measured *m = k->m;
+
+    if (!isfinite(started) || !isfinite(seconds) || seconds < 0)
+        return 0;
+    if (!make_room(&m->tries, m->tries_count, &k->tries_room, sizeof *m->tries))
+        return no_memory(k);
+    m->tries[m->tries_count++] = (struct try){rank, started, seconds, kind, failed};
+    return 0;
+}
+
+static const char *const try_fields[] = {"rank", "started", "seconds", "kind", "outcome"};
+
+static int take_tries(void *context, const struct results_block *b, err *e)
+{
+    struct reader *k = context;
+
+    for (size_t i = 0; i < b->count && !e->code; i++) {
+        size_t width[2];
+        const char *kind = block_text(b, i, 3, &width[0]), *outcome = block_text(b, i, 4, &width[1]);
+        add_try(k, block_integer(b, i, 0), b->place[1].width ? block_real(b, i, 1) : NAN,
+                b->place[2].width ? block_real(b, i, 2) : NAN, kind_of(k->m, kind, width[0]),
+                !is_word(outcome, width[1], "done"));
+    }
+    return e->code;
 }
 
 /* A_t and F_k of every trial, as measured.h defines them. */
@@ -398,24 +481,51 @@ static int read_facts(struct reader *k)
     return 0;
 }
 
+/* All but what comes from the long tables. */
+static int begin(struct reader *k)
+{
+    *k->m = (struct measured){0};
+    return read_facts(k) || read_trials(k) || read_factors(k) || read_seeds(k) || sort_places(k);
+}
+
 int measured_from(const struct results *r, const char *path, struct measured *m, err *e)
 {
     struct reader k = {.path = path, .r = r, .m = m, .e = e};
-    struct results *store = m->store; /* measured_read() has put it there */
-    struct place *places;
 
-    *m = (struct measured){.store = store};
-    if (read_facts(&k) || read_trials(&k) || read_factors(&k) || read_seeds(&k))
+    if (!begin(&k)) {
+        for (size_t i = 0; i < r->accuracy_count && !e->code; i++) {
+            const struct accuracy_result *a = &r->accuracy[i];
+            add_evaluation(&k, a->trial, a->row.after_task, a->row.task, !strcmp(a->row.phase, "after"),
+                           a->row.accuracy);
+        }
+        for (size_t i = 0; i < r->attempts_count && !e->code; i++) {
+            const struct attempt_row *a = &r->attempts[i];
+            add_try(&k, a->rank, a->started, a->seconds, kind_of(m, a->kind, sizeof a->kind),
+                    strcmp(a->outcome, "done") != 0);
+        }
+        if (!e->code)
+            read_curves(&k);
+    }
+    free(k.places);
+    return e->code;
+}
+
+/* The long tables are not kept in memory as they are. */
+static int read_file(const char *path, struct measured *m, err *e)
+{
+    struct results r = {0};
+    struct reader k = {.path = path, .r = &r, .m = m, .e = e};
+    h5 *file;
+
+    if (results_open(path, &file, e))
         return e->code;
-    if (!(places = sort_places(&k)))
-        return e->code;
-    if (!read_evaluations(&k, places))
+    if (!results_take(file, RESULTS_TRIALS, &r, e) && !begin(&k) &&
+        !results_scan(file, RESULTS_ACCURACY, evaluation_fields, 5, take_evaluations, &k, e) &&
+        !results_scan(file, RESULTS_ATTEMPTS, try_fields, 5, take_tries, &k, e))
         read_curves(&k);
-    free(places);
-    m->tries = r->attempts;
-    m->attempts_count = r->attempts_count;
-    m->stages = r->stages;
-    m->stages_count = r->stages_count;
+    h5_close(file);
+    results_free(&r);
+    free(k.places);
     return e->code;
 }
 
@@ -424,15 +534,14 @@ int measured_read(const char *path, struct measured *m, err *e)
     struct stat s;
     char *inside = NULL;
 
-    *m = (struct measured){.store = calloc(1, sizeof *m->store)};
-    if (!m->store || asprintf(&inside, "%s/results.h5", path) < 0)
+    *m = (struct measured){0};
+    if (asprintf(&inside, "%s/results.h5", path) < 0)
         return err_set(e, ERR_NOMEM, "%s: no memory to read it", path);
     bool folder = stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-    const char *file = folder ? inside : path;
     if (folder && stat(inside, &s))
         err_set(e, ERR_MISSING, "%s: there is no results.h5 in it; is it the output folder of a sweep?", path);
-    else if (!results_read_tables(file, NEEDED, m->store, e))
-        measured_from(m->store, file, m, e);
+    else
+        read_file(folder ? inside : path, m, e);
     free(inside);
     return e->code;
 }

@@ -3,11 +3,11 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+_Static_assert((int)MOST_KINDS <= (int)SERIES_COUNT, "a colour for each kind of stage");
 
 enum {
-    RANKS = 64, /* rows; the utilisation counts all ranks */
-    KINDS = SERIES_COUNT,
+    RANKS = 64,   /* rows; the utilisation counts all ranks */
     BINS = 300,   /* of the utilisation curve */
     BOXES = 8000, /* of the whole chart: shorter attempts are drawn together */
     WIDTH = 720,
@@ -22,7 +22,7 @@ enum {
 struct span {
     int64_t rank;
     double start, end; /* seconds since the first attempt */
-    int kind;          /* index into kinds */
+    int kind;
     bool failed;
 };
 
@@ -30,7 +30,7 @@ struct timeline {
     size_t count;
     struct span *spans; /* by rank, then time */
     int kinds_count;
-    const char *kinds[KINDS];
+    const char *kinds[MOST_KINDS];
     size_t ranks_count;
     int64_t ranks[RANKS]; /* the first ones */
     double seconds;       /* of the whole */
@@ -146,56 +146,25 @@ static void draw_timeline(struct canvas *c, const void *data)
     draw_key(c, k, bottom + 58);
 }
 
-/* The kind of a stage, by its key; an index into k->kinds, the last of which takes all that have no place of their own.
- */
-static int kind_of(struct timeline *k, struct document *d, const char *name)
-{
-    for (int i = 0; i < k->kinds_count; i++)
-        if (!strcmp(k->kinds[i], name))
-            return i;
-    if (k->kinds_count == KINDS)
-        return KINDS - 1;
-    k->kinds[k->kinds_count] = k->kinds_count == KINDS - 1 ? "other" : document_text(d, "%s", name);
-    return k->kinds_count++;
-}
-
-static int by_key(const void *left, const void *right)
-{
-    return strcmp((*(const struct stage_row *const *)left)->stage_key,
-                  (*(const struct stage_row *const *)right)->stage_key);
-}
-
 static bool read_spans(struct timeline *k, struct document *d, const struct measured *m)
 {
-    const struct stage_row **stages = malloc((m->stages_count + 1) * sizeof *stages);
     double origin = INFINITY;
 
-    k->spans = document_alloc(d, m->attempts_count * sizeof *k->spans);
-    if (!stages || !k->spans) {
-        free(stages);
+    k->spans = document_alloc(d, m->tries_count * sizeof *k->spans);
+    if (!k->spans)
         return false;
-    }
-    for (size_t i = 0; i < m->stages_count; i++)
-        stages[i] = &m->stages[i];
-    qsort(stages, m->stages_count, sizeof *stages, by_key);
-    for (size_t i = 0; i < m->attempts_count; i++)
-        if (isfinite(m->tries[i].started) && m->tries[i].seconds >= 0 && isfinite(m->tries[i].seconds))
-            origin = fmin(origin, m->tries[i].started);
-    for (size_t i = 0; i < m->attempts_count; i++) {
-        const struct attempt_row *t = &m->tries[i];
-        struct stage_row like;
-        const struct stage_row *wanted = &like;
-        if (!isfinite(t->started) || !(t->seconds >= 0) || !isfinite(t->seconds))
-            continue;
-        memcpy(like.stage_key, t->stage_key, sizeof like.stage_key);
-        const struct stage_row **found = bsearch(&wanted, stages, m->stages_count, sizeof *stages, by_key);
+    for (int i = 0; i < m->kinds_count; i++)
+        k->kinds[k->kinds_count++] = document_text(d, "%s", m->kinds[i]);
+    for (size_t i = 0; i < m->tries_count; i++)
+        origin = fmin(origin, m->tries[i].started);
+    for (size_t i = 0; i < m->tries_count; i++) {
+        const struct try *t = &m->tries[i];
         k->spans[k->count++] = (struct span){.rank = t->rank,
                                              .start = t->started - origin,
                                              .end = t->started - origin + t->seconds,
-                                             .kind = kind_of(k, d, found ? (*found)->kind : "unfinished stage"),
-                                             .failed = strcmp(t->outcome, "done") != 0};
+                                             .kind = t->kind,
+                                             .failed = t->failed};
     }
-    free(stages);
     return true;
 }
 
@@ -236,7 +205,7 @@ int plot_timeline(struct document *d, const struct ablation *a, err *e)
 {
     struct timeline *k = document_alloc(d, sizeof *k);
 
-    if (!k || !a->m->attempts_count || !read_spans(k, d, a->m) || !k->count)
+    if (!k || !a->m->tries_count || !read_spans(k, d, a->m) || !k->count)
         return e->code;
     qsort(k->spans, k->count, sizeof *k->spans, by_rank_and_time);
     for (size_t i = 0; i < k->count; i++) {

@@ -533,7 +533,7 @@ static void compose_cost(struct report *r)
         metric_column(METRIC_PARAMETERS, COLUMN_NUMBER),
     };
 
-    if (!a->observations_count && !r->m->attempts_count)
+    if (!a->observations_count && !r->m->tries_count)
         return;
     document_heading(r->d, "Time and cost");
     plot_timeline(r->d, a, r->e);

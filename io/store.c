@@ -482,9 +482,10 @@ static bool stored_member(const struct stored *s, unsigned i, enum field_kind *k
 }
 
 /* Measurements and remarks that a file from an older program lacks are read as none: NaN, or the empty text. */
-static bool may_be_absent(const struct member *m)
+static bool may_be_absent(const struct layout *l, const struct member *m)
 {
-    return m->kind == FIELD_REAL || (m->kind == FIELD_TEXT && !m->borrowed);
+    return m->kind == FIELD_REAL || (m->kind == FIELD_TEXT && !m->borrowed) ||
+           (!strcmp(l->table, table_attempts.name) && !strcmp(m->name, "kind"));
 }
 
 /* Find each member of the layout in the file. */
@@ -496,7 +497,7 @@ static int layout_match(h5 *file, struct layout *l, const struct stored *s, err 
         enum field_kind kind;
 
         H5Eclear2(H5E_DEFAULT);
-        m->absent = i < 0 && may_be_absent(m);
+        m->absent = i < 0 && may_be_absent(l, m);
         if (m->absent)
             continue;
         if (i < 0)
@@ -541,7 +542,7 @@ static bool unpack(struct results *r, const struct layout *l, size_t first, size
     for (int k = 0; k < l->count && good; k++) {
         const struct member *m = &l->members[k];
 
-        if (m->absent && m->kind == FIELD_TEXT)
+        if (m->absent && is_text(m->kind))
             continue; /* the places are zero-filled */
         if (m->absent)
             for (size_t i = 0; i < count; i++)
@@ -596,28 +597,28 @@ static int check_digest(h5 *file, const struct stored *s, const struct digest *f
     return 0;
 }
 
-/* Read all rows of a table into the places of its layout, which are zero-filled. */
-static int read_rows(h5 *file, struct results *r, struct layout *l, const struct stored *s, err *e)
+/* Show all rows of a table to `take`, and compare their digest. */
+static int each_block(h5 *file, const struct stored *s, const struct results_place *place, results_visitor *take,
+                      void *context, err *e)
 {
     size_t step = block_rows(s->row_bytes, BLOCK_BYTES);
     hid_t space = H5Dget_space(s->array);
     char *block = calloc(step < s->rows ? step : s->rows + 1, s->row_bytes);
-    int status = layout_match(file, l, s, e);
+    int status = block ? 0 : err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     struct digester d;
     struct digest digest;
 
     h5_entry_start(&d, s->name, H5_TYPES, 1, &s->rows);
-    if (!block && !status)
-        status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     for (size_t first = 0; first < s->rows && !status; first += step) {
         hsize_t start = first, count = s->rows - first < step ? s->rows - first : step;
         hid_t memory = H5Screate_simple(1, &count, NULL);
+        const struct results_block rows = {first, count, block, s->row_bytes, place};
 
         if (H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) < 0 ||
             H5Dread(s->array, s->type, memory, space, H5P_DEFAULT, block) < 0)
             status = h5_fail(file, ERR_DAMAGED, s->name, "cannot be read", e);
-        else if (!unpack(r, l, first, count, block, s->row_bytes))
-            status = err_set(e, ERR_DAMAGED, "%s: table %s holds a text that is too long", file->path, s->name);
+        else
+            status = take(context, &rows, e);
         digester_add(&d, block, count * s->row_bytes);
         H5Sclose(memory);
     }
@@ -627,6 +628,31 @@ static int read_rows(h5 *file, struct results *r, struct layout *l, const struct
     free(block);
     H5Sclose(space);
     return status;
+}
+
+struct unpacking {
+    const h5 *file;
+    struct results *results;
+    const struct layout *layout;
+};
+
+static int take_rows(void *context, const struct results_block *b, err *e)
+{
+    const struct unpacking *u = context;
+
+    return unpack(u->results, u->layout, b->first, b->count, b->rows, b->row_bytes)
+               ? 0
+               : err_set(e, ERR_DAMAGED, "%s: table %s holds a text that is too long", u->file->path, u->layout->table);
+}
+
+/* Read all rows of a table into the places of its layout, which are zero-filled. */
+static int read_rows(h5 *file, struct results *r, struct layout *l, const struct stored *s, err *e)
+{
+    struct unpacking u = {file, r, l};
+
+    if (layout_match(file, l, s, e))
+        return e->code;
+    return each_block(file, s, NULL, take_rows, &u, e);
 }
 
 /* "<column>.<what>" of /trials. */
@@ -793,28 +819,84 @@ int results_read(const char *path, struct results *out, err *e)
     return results_read_tables(path, RESULTS_ALL, out, e);
 }
 
-int results_read_tables(const char *path, unsigned tables, struct results *out, err *e)
+int results_open(const char *path, h5 **file, err *e)
 {
     double schema;
-    int status;
-    h5 *file;
 
-    *out = (struct results){0};
-    if (h5_open(path, &file, e))
+    if (h5_open(path, file, e))
         return e->code;
-    if (!(out->memory = calloc(1, sizeof(struct memory))))
-        status = err_set(e, ERR_NOMEM, "%s: out of memory", path);
-    else if (h5_read_number(file, "schema_version", &schema, e))
-        status = err_set(e, ERR_DAMAGED, "%s: is not a results file: there is no attribute schema_version", path);
+    if (h5_read_number(*file, "schema_version", &schema, e))
+        err_set(e, ERR_DAMAGED, "%s: is not a results file: there is no attribute schema_version", path);
     else if (schema != RESULTS_SCHEMA)
-        status = err_set(e, ERR_DAMAGED, "%s: has schema version %g, this program reads version %d", path, schema,
-                         RESULTS_SCHEMA);
+        err_set(e, ERR_DAMAGED, "%s: has schema version %g, this program reads version %d", path, schema,
+                RESULTS_SCHEMA);
+    if (e->code)
+        h5_close(*file);
+    return e->code;
+}
+
+int results_take(h5 *file, unsigned tables, struct results *out, err *e)
+{
+    int status;
+
+    *out = (struct results){.memory = calloc(1, sizeof(struct memory))};
+    if (!out->memory)
+        status = err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
     else if (!(status = read_attributes(file, out, e)))
         status = read_tables(file, out, tables, e);
-    h5_close(file);
     if (status)
         results_free(out);
     return status;
+}
+
+int results_read_tables(const char *path, unsigned tables, struct results *out, err *e)
+{
+    h5 *file;
+
+    *out = (struct results){0};
+    if (results_open(path, &file, e))
+        return e->code;
+    results_take(file, tables, out, e);
+    h5_close(file);
+    return e->code;
+}
+
+/* The places of the fields asked for. */
+static int find_places(h5 *file, const struct layout *l, const struct stored *s, const char *const *fields, int count,
+                       struct results_place *place, err *e)
+{
+    for (int i = 0; i < count; i++) {
+        int k = 0;
+        while (k < l->count && strcmp(l->members[k].name, fields[i]))
+            k++;
+        if (k == l->count)
+            return err_set(e, ERR_BUG, "%s: table %s has no field %s", file->path, s->name, fields[i]);
+        place[i] = (struct results_place){l->members[k].at, l->members[k].absent ? 0 : l->members[k].width};
+    }
+    return 0;
+}
+
+int results_scan(h5 *file, enum results_tables table, const char *const *fields, int count, results_visitor *take,
+                 void *context, err *e)
+{
+    struct layout layouts[TABLES] = {{0}};
+    const struct results nothing = {0};
+    struct results_place *place = calloc((size_t)count + 1, sizeof *place);
+    struct stored s;
+    int t = 0;
+
+    while (table >> t > 1)
+        t++;
+    if (!place || !layouts_make(layouts, &nothing)) {
+        err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
+    } else if (!stored_open(file, layouts[t].table, &s, e)) {
+        if (!layout_match(file, &layouts[t], &s, e) && !find_places(file, &layouts[t], &s, fields, count, place, e))
+            each_block(file, &s, place, take, context, e);
+        stored_close(&s);
+    }
+    layouts_free(layouts);
+    free(place);
+    return e->code;
 }
 
 /* ---------------------------------------------------------------- looking things up */

@@ -11,8 +11,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "io/err.h"
+#include "io/h5.h"
 #include "io/tables.h"
 
 enum { RESULTS_SCHEMA = 1 };
@@ -82,6 +84,44 @@ int results_read(const char *path, struct results *out, err *e);
 /* The same for some tables only, for readers in a hurry: `tables` is an or of enum results_tables.  The others stay empty; they
  * must be there, but their rows are not looked at. */
 int results_read_tables(const char *path, unsigned tables, struct results *out, err *e);
+/* The same in steps, all from one moment of a sweep that runs; h5_close() in the end. */
+int results_open(const char *path, h5 **out, err *e);
+int results_take(h5 *file, unsigned tables, struct results *out, err *e);
+
+/* Some rows of a table as they lie in the file, and where in each of them the fields lie that were asked for. */
+struct results_block {
+    size_t first, count; /* of the rows */
+    const char *rows;
+    size_t row_bytes;
+    const struct results_place {
+        size_t at, width; /* width 0: an older program did not write this field */
+    } * place;
+};
+static inline int64_t block_integer(const struct results_block *b, size_t row, int field)
+{
+    int64_t value;
+
+    memcpy(&value, b->rows + row * b->row_bytes + b->place[field].at, sizeof value);
+    return value;
+}
+static inline double block_real(const struct results_block *b, size_t row, int field)
+{
+    double value;
+
+    memcpy(&value, b->rows + row * b->row_bytes + b->place[field].at, sizeof value);
+    return value;
+}
+/* Not terminated where it fills its width. */
+static inline const char *block_text(const struct results_block *b, size_t row, int field, size_t *width)
+{
+    *width = b->place[field].width;
+    return b->rows + row * b->row_bytes + b->place[field].at;
+}
+/* Show a table's rows to `take`, block by block, without keeping them: for tables too long for memory.  `fields` are names; the
+ * table's digest is compared after the last block, so what was taken is to be believed only if this returns 0. */
+typedef int results_visitor(void *context, const struct results_block *block, err *e);
+int results_scan(h5 *file, enum results_tables table, const char *const *fields, int count, results_visitor *take,
+                 void *context, err *e);
 void results_free(struct results *r); /* harmless twice, and after a failure */
 
 /* The column of an option's key or field name; NULL if it does not vary. */

@@ -77,6 +77,7 @@ enum { NAME_SIZE = 64, TEXT_SIZE = 256, KEY_SIZE = 33 };
 /* /attempts: one try at a stage. */
 #define ATTEMPT_FIELDS(F)                                       \
     F(KEY, stage_key, "", "the stage")                          \
+    F(NAME, kind, "", "features, tii, wtp, infer, tap, ...")    \
     F(INT, attempt, "", "counted from 1")                       \
     F(INT, rank, "", "the MPI rank that ran it")                \
     F(NAME, host, "", "the host of that rank")                  \

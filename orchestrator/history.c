@@ -447,6 +447,7 @@ static struct history_stage *add_attempt(struct history *h, const struct attempt
     row = &h->attempts[h->attempts_count++];
     *row = (struct attempt_row){.attempt = a->number, .rank = a->rank, .started = a->started, .seconds = a->seconds};
     digest_to_hex(&a->stage, row->stage_key);
+    snprintf(row->kind, sizeof row->kind, "%s", stage_kind_name(a->kind));
     memcpy(row->host, a->host, sizeof row->host);
     memcpy(row->outcome, outcome, strlen(outcome));
     if (*cause)

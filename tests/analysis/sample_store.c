@@ -85,6 +85,11 @@ static void fill_trial(const struct sample *s, struct tables *t, int i)
             *r = (struct accuracy_result){
                 i, {.after_task = after, .task = task, .accuracy = a, .tii_accuracy = 90, .loss = 0.5, .images = 2000}};
             strcpy(r->row.phase, "after");
+            if (s->phases) {
+                t->accuracy[t->accuracies] = *r;
+                t->accuracy[t->accuracies].row.accuracy -= 5;
+                strcpy(t->accuracy[t->accuracies++].row.phase, "before");
+            }
             sum += a;
             if (after == s->tasks - 1 && task < after)
                 forgotten += accuracy(i, gate, length, task, task) - a;
@@ -101,6 +106,11 @@ static void fill_trial(const struct sample *s, struct tables *t, int i)
     row->core_seconds = row->seconds;
 }
 
+static int stages_of_trial(const struct sample *s)
+{
+    return s->stages ? s->stages : 1;
+}
+
 static void fill_attempt(const struct sample *s, struct tables *t, int i)
 {
     static const char *const kinds[] = {"features", "tii", "wtp", "infer", "tap"};
@@ -110,8 +120,9 @@ static void fill_attempt(const struct sample *s, struct tables *t, int i)
     *a = (struct attempt_row){
         .attempt = 1, .rank = 1 + i % s->ranks, .started = 1.7e9 + 70.0 * (i / s->ranks), .seconds = 60};
     snprintf(a->stage_key, sizeof a->stage_key, "%032x", i);
+    snprintf(a->kind, sizeof a->kind, "%s", kinds[i % 5]);
     snprintf(a->host, sizeof a->host, "node-1");
-    snprintf(a->outcome, sizeof a->outcome, "%s", s->failure && i == 1 ? "failed" : "done");
+    snprintf(a->outcome, sizeof a->outcome, "%s", s->failure && i == stages_of_trial(s) ? "failed" : "done");
     *g = (struct stage_row){.task = i % s->tasks, .shared_by = 1, .seconds = 60};
     memcpy(g->stage_key, a->stage_key, sizeof g->stage_key);
     memcpy(g->digest, a->stage_key, sizeof g->digest);
@@ -135,22 +146,23 @@ int sample_store_write(const char *path, const struct sample *s, err *e)
 {
     const struct results_attribute attributes[] = {
         {"sweep_name", "sample"}, {"sweep_yaml", s->lie == LIE_YAML ? "a: [" : yaml}, {"program", "0.1.0"}};
-    size_t n = (size_t)(s->gates * s->lengths * s->seeds), cells = (size_t)(s->tasks * (s->tasks + 1) / 2);
+    size_t n = (size_t)(s->gates * s->lengths * s->seeds), cells = (size_t)(s->tasks * (s->tasks + 1) / 2),
+           tries = n * (size_t)stages_of_trial(s);
     struct tables t = {
         .trials = calloc(n + 1, sizeof *t.trials),
-        .accuracy = calloc(n * cells + 1, sizeof *t.accuracy),
-        .attempts = calloc(n + 1, sizeof *t.attempts),
-        .stages = calloc(n + 1, sizeof *t.stages),
+        .accuracy = calloc((s->phases ? 2 : 1) * n * cells + 1, sizeof *t.accuracy),
+        .attempts = calloc(tries + 1, sizeof *t.attempts),
+        .stages = calloc(tries + 1, sizeof *t.stages),
         .options = calloc(n + 1, sizeof *t.options),
         .gate = calloc(n + 1, sizeof *t.gate),
         .length = calloc(n + 1, sizeof *t.length),
     };
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         fill_trial(s, &t, (int)i);
+    for (size_t i = 0; i < tries; i++)
         fill_attempt(s, &t, (int)i);
-    }
     tell(s->lie, &t);
-    size_t tried = s->finished < (int)n ? (size_t)s->finished : n;
+    size_t tried = (s->finished < (int)n ? (size_t)s->finished : n) * (size_t)stages_of_trial(s);
     const struct results_column columns[] = {
         {.name = "gate_activation",
          .option = "gate.activation",

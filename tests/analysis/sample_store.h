@@ -14,6 +14,8 @@ struct sample {
     int tasks;
     int finished; /* trials done, from the first; the rest is waiting */
     int ranks;
+    int stages;   /* finished ones of each trial that is done, with an attempt each; 0: one */
+    bool phases;  /* accuracies before alignment too */
     bool failure; /* trial 1 failed */
     enum lie lie;
 };
