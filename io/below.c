@@ -67,6 +67,20 @@ int below_name_check(const char *where, const char *name, err *e)
     return 0;
 }
 
+/* Open one component without following it; a link is ELOOP. */
+static int open_component(int folder, const char *name, int flags)
+{
+    struct stat status;
+
+    if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW))
+        return -1;
+    if (S_ISLNK(status.st_mode)) {
+        errno = ELOOP;
+        return -1;
+    }
+    return openat(folder, name, flags | O_NOFOLLOW); /* which fails if it has become a link meanwhile */
+}
+
 /* Component by component without following any link: what can be done where openat2() is missing. */
 static int open_stepwise(int root, const char *name, int flags)
 {
@@ -75,9 +89,7 @@ static int open_stepwise(int root, const char *name, int flags)
     while (fd >= 0) {
         size_t n = strcspn(name, "/");
         char *component = strndup(name, n);
-        int next = component ? openat(fd, component,
-                                      name[n] ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags | O_NOFOLLOW)
-                             : -1;
+        int next = component ? open_component(fd, component, name[n] ? O_PATH | O_DIRECTORY | O_CLOEXEC : flags) : -1;
         int problem = errno;
 
         free(component);

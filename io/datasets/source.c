@@ -297,7 +297,12 @@ int source_add_file(struct image_source *s, enum dataset_part part, const char *
     return 0;
 }
 
-static int reserve_pixels(struct image_source *s, struct source_part *p, size_t size, size_t total, err *e)
+static size_t image_size(const struct image_source *s)
+{
+    return (size_t)s->height * (size_t)s->width * (size_t)s->channels;
+}
+
+static int reserve_pixels(struct image_source *s, struct source_part *p, size_t total, err *e)
 {
     size_t room = total > 2 * p->room ? total : 2 * p->room;
     uint8_t *pixels;
@@ -305,7 +310,7 @@ static int reserve_pixels(struct image_source *s, struct source_part *p, size_t 
 
     if (total <= p->room)
         return 0;
-    pixels = realloc(p->pixels, room * size);
+    pixels = realloc(p->pixels, room * image_size(s));
     p->pixels = pixels ? pixels : p->pixels;
     labels = pixels ? realloc(p->labels, room * sizeof *labels) : NULL;
     p->labels = labels ? labels : p->labels;
@@ -315,19 +320,29 @@ static int reserve_pixels(struct image_source *s, struct source_part *p, size_t 
     return 0;
 }
 
+int source_reserve(struct image_source *s, enum dataset_part part, size_t count, uint8_t **pixels, err *e)
+{
+    struct source_part *p = &s->part[part];
+
+    if (reserve_pixels(s, p, p->count + count, e))
+        return e->code;
+    *pixels = p->pixels + p->count * image_size(s);
+    return 0;
+}
+
 int source_add_pixels(struct image_source *s, enum dataset_part part, const char *where, const uint8_t *pixels,
                       const uint8_t *labels, size_t count, err *e)
 {
     struct source_part *p = &s->part[part];
-    size_t size = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
 
     for (size_t i = 0; i < count; i++)
         if (labels[i] >= s->classes)
             return fault_set(e, FAULT_RANGE, "%s: the label of image %zu is %d, but the classes are 0 to %d", where, i,
                              labels[i], s->classes - 1);
-    if (reserve_pixels(s, p, size, p->count + count, e))
+    if (reserve_pixels(s, p, p->count + count, e))
         return e->code;
-    memcpy(p->pixels + p->count * size, pixels, count * size);
+    if (pixels)
+        memcpy(p->pixels + p->count * image_size(s), pixels, count * image_size(s));
     for (size_t i = 0; i < count; i++)
         p->labels[p->count++] = labels[i];
     return 0;

@@ -89,8 +89,11 @@ void source_note(struct image_source *s, const char *format, ...) __attribute__(
 int source_classes(struct image_source *s, const char *where, const char *const *names, size_t count, err *e);
 /* One more image that is a file. */
 int source_add_file(struct image_source *s, enum dataset_part part, const char *name, int32_t label, err *e);
-/* More images that are pixels, in the source's size and layout; bytes (count, image) and labels are copied.  E_RANGE
- * for a label that is no class, with `where` and the number of the image. */
+/* Room for the pixels of `count` more images, which whoever asks writes before adding them.  ERR_NOMEM. */
+int source_reserve(struct image_source *s, enum dataset_part part, size_t count, uint8_t **pixels, err *e);
+/* More images that are pixels, in the source's size and layout; bytes (count, image) and labels are copied.  pixels
+ * NULL: they are where source_reserve() said.  E_RANGE for a label that is no class, with `where` and the number of the
+ * image. */
 int source_add_pixels(struct image_source *s, enum dataset_part part, const char *where, const uint8_t *pixels,
                       const uint8_t *labels, size_t count, err *e);
 

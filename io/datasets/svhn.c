@@ -155,21 +155,20 @@ static int read_variables(mat_t *mat, const char *where, size_t count, uint8_t *
 
 static int read_matio(struct image_source *s, enum dataset_part part, const char *where, int fd, size_t count, err *e)
 {
-    uint8_t *pixels = malloc(count * SIDE * SIDE * CHANNELS), *labels = malloc(count);
+    uint8_t *pixels, *labels = malloc(count);
     char path[40];
     mat_t *mat;
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     mat = Mat_Open(path, MAT_ACC_RDONLY);
-    if (!pixels || !labels)
+    if (!labels)
         err_set(e, ERR_NOMEM, "%s: out of memory for %zu images", where, count);
     else if (!mat)
         fault_set(e, FAULT_SYNTAX, "%s: libmatio cannot open it", where);
-    else if (!read_variables(mat, where, count, pixels, labels, e))
-        source_add_pixels(s, part, where, pixels, labels, count, e);
+    else if (!source_reserve(s, part, count, &pixels, e) && !read_variables(mat, where, count, pixels, labels, e))
+        source_add_pixels(s, part, where, NULL, labels, count, e);
     if (mat)
         Mat_Close(mat);
-    free(pixels);
     free(labels);
     return e->code;
 }

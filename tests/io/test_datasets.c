@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io/containers/fault.h"
@@ -219,6 +221,46 @@ static void links_inside_the_folder_are_followed(void **state)
     }
     assert_int_equal(s.part[DATASET_TRAIN].count, 4 * 8 + 1);
     image_source_close(&s);
+}
+
+/* A kernel without openat2(): plain files are read as before, and links are not followed at all. */
+static bool old_kernel;
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+    va_list args;
+    long a[4];
+
+    if (old_kernel && number == SYS_openat2) {
+        errno = ENOSYS;
+        return -1;
+    }
+    va_start(args, number);
+    for (int i = 0; i < 4; i++)
+        a[i] = va_arg(args, long);
+    va_end(args);
+    return __real_syscall(number, a[0], a[1], a[2], a[3]);
+}
+
+static void an_old_kernel_follows_no_links(void **state)
+{
+    struct image_source s;
+    struct source_image image = {0};
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    old_kernel = true;
+    GOOD(image_source_open("folder", "good/folder", &partial, &s, &e));
+    check_files(&s, DATASET_TRAIN, "", "good/folder-train.txt", false);
+    for (size_t i = 0; i < s.part[DATASET_TRAIN].count; i++)
+        GOOD(image_source_read(&s, DATASET_TRAIN, i, &image, &e));
+    bytes_free(&image.bytes);
+    image_source_close(&s);
+    assert_int_not_equal(image_source_open("folder", "good/linked", &partial, &s, &e), 0);
+    assert_int_equal(fault_of(&e), FAULT_PATH);
+    old_kernel = false;
 }
 
 static void notmnist_is_read(void **state)
@@ -459,6 +501,7 @@ int main(void)
         cmocka_unit_test(checksums_are_what_they_are_called),
         cmocka_unit_test(folders_are_in_torchvision_s_order),
         cmocka_unit_test(links_inside_the_folder_are_followed),
+        cmocka_unit_test(an_old_kernel_follows_no_links),
         cmocka_unit_test(notmnist_is_read),
         cmocka_unit_test(imagenet_r_has_three_layouts),
         cmocka_unit_test(a_split_of_30000_is_torch_s),
