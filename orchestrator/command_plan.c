@@ -72,7 +72,8 @@ static int recall_edit(const struct plan *now, const struct folder *f, const str
     struct plan before = {0};
 
     if (!sweep_load(f->sweep, NULL, 0, &sweep, e) && !plan_make(&sweep, &sources_installed, &before, e) &&
-        !changes_between(&before, now, &changes, e) && !count_outdated(&before, now, h, known, e)) {
+        !changes_between(&before, now, &changes, e) && !count_outdated(&before, now, h, known, e) &&
+        ((known->why = changes_why(&before, now, h)) || err_set(e, ERR_NOMEM, "out of memory"))) {
         known->kept = changes.kept;
         known->added = changes.added;
         known->orphaned = changes.orphaned;

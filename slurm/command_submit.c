@@ -220,7 +220,7 @@ static int show_estimate(const struct submission *job, err *e)
                     plan.missing_count > 1 ? "; and more: see sluice plan" : "");
     }
     free(share);
-    free(known.finished);
+    plan_known_free(&known);
     plan_free(&plan);
     return e->code;
 }

@@ -3,6 +3,14 @@
 
 #include <stdlib.h>
 
+void plan_known_free(struct plan_known *known)
+{
+    free(known->finished);
+    free(known->why);
+    known->finished = NULL;
+    known->why = NULL;
+}
+
 double estimate_stage(const struct plan *plan, const struct plan_known *known, double gflops, int stage)
 {
     double measured = known->seconds_per_flop[plan->kind[stage]];

@@ -14,7 +14,9 @@ struct plan_known {
     bool edited;                               /* the folder holds another sweep than this */
     int kept, added, orphaned;                 /* trials in both, only in this sweep, only in the other */
     int outdated;                              /* finished stages of neither: other data, weights or code made them */
+    char *why; /* malloc'd: what differs from what ran there, a line each; NULL: nothing */
 };
+void plan_known_free(struct plan_known *known); /* what it owns */
 
 /* What is known is the business of a higher room, which hands it in.  out: the output folder, NULL for the usual one.  A folder
  * without results is no error. */

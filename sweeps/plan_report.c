@@ -40,6 +40,7 @@ struct view {
     const struct arguments *arguments;
     const struct plan_known *known;
     struct estimate estimate;
+    int chains[STAGE_KIND_COUNT]; /* stages of one kind, task after task */
 };
 
 /* What is counted for each kind of stage. */
@@ -69,6 +70,23 @@ static void count(const struct view *v, struct tally tally[STAGE_KIND_COUNT])
         t->seconds += stage_seconds(v, i);
         t->alone += stage_seconds(v, i) * v->plan->shared_by[i];
     }
+}
+
+/* Chains end in stages that no later one of their kind needs. */
+static int count_chains(struct view *v, err *e)
+{
+    const struct plan *p = v->plan;
+    bool *followed = calloc((size_t)p->stages_count + 1, sizeof *followed);
+
+    if (!followed)
+        return err_errno(e, "plan");
+    for (int i = 0; i < p->stages_count; i++)
+        for (int k = p->needs_start[i]; k < p->needs_start[i + 1]; k++)
+            followed[p->needs[k]] |= p->kind[p->needs[k]] == p->kind[i];
+    for (int i = 0; i < p->stages_count; i++)
+        v->chains[p->kind[i]] += !followed[i];
+    free(followed);
+    return 0;
 }
 
 static double saved_percent(double work, double alone)
@@ -116,6 +134,18 @@ static void print_stages(const struct view *v)
             printf("%-11s %10d %10d %10d %12d %12.3g %7.0f%%\n", stage_kind_name(kind), tally[kind].stages,
                    tally[kind].finished, tally[kind].shared, tally[kind].of_trials, tally[kind].seconds / 3600,
                    saved_percent(tally[kind].seconds, tally[kind].alone));
+    for (int kind = 0, any = 0; kind < STAGE_KIND_COUNT; kind++)
+        if (v->chains[kind] < tally[kind].stages) {
+            printf("%s %d %s", any ? "," : "chains of tasks:", v->chains[kind], stage_kind_name(kind));
+            any = 1;
+        }
+    putchar('\n');
+}
+
+static void print_why(const struct plan_known *k)
+{
+    for (const char *line = k->why ? k->why : ""; *line; line += strcspn(line, "\n") + 1)
+        printf("  %.*s\n", (int)strcspn(line, "\n"), line);
 }
 
 /* What earlier runs mean for this one. */
@@ -134,6 +164,7 @@ static void print_known(const struct view *v)
     if (k->outdated)
         printf("%d finished stages are of no use any more: other data, weights, options or code made them\n",
                k->outdated);
+    print_why(k);
 }
 
 static void print_estimate(const struct view *v)
@@ -195,9 +226,10 @@ static json_t *json_stages(const struct view *v)
     for (int kind = 0; kind < STAGE_KIND_COUNT; kind++)
         if (tally[kind].stages)
             json_object_set_new(stages, stage_kind_name(kind),
-                                json_pack("{s:i, s:i, s:i, s:i, s:f}", "distinct", tally[kind].stages, "finished",
-                                          tally[kind].finished, "shared", tally[kind].shared, "if_unshared",
-                                          tally[kind].of_trials, "seconds", tally[kind].seconds));
+                                json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "distinct", tally[kind].stages, "chains",
+                                          v->chains[kind], "finished", tally[kind].finished, "shared",
+                                          tally[kind].shared, "if_unshared", tally[kind].of_trials, "seconds",
+                                          tally[kind].seconds));
     return stages;
 }
 
@@ -219,12 +251,21 @@ static json_t *json_trial(const struct plan *plan, int trial)
     return json_pack("{s:i, s:s, s:o}", "trial", trial, "key", hex, "options", options);
 }
 
+static json_t *json_why(const struct plan_known *k)
+{
+    json_t *lines = json_array();
+
+    for (const char *line = k->why ? k->why : ""; *line; line += strcspn(line, "\n") + 1)
+        json_array_append_new(lines, json_stringn(line, strcspn(line, "\n")));
+    return lines;
+}
+
 static json_t *json_known(const struct plan_known *k)
 {
-    return k->folder[0]
-               ? json_pack("{s:s, s:b, s:i, s:i, s:i, s:i}", "folder", k->folder, "edited", (int)k->edited, "kept",
-                           k->kept, "added", k->added, "orphaned", k->orphaned, "outdated_stages", k->outdated)
-               : json_null();
+    return k->folder[0] ? json_pack("{s:s, s:b, s:i, s:i, s:i, s:i, s:o}", "folder", k->folder, "edited",
+                                    (int)k->edited, "kept", k->kept, "added", k->added, "orphaned", k->orphaned,
+                                    "outdated_stages", k->outdated, "why", json_why(k))
+                        : json_null();
 }
 
 static void print_json(const struct view *v)
@@ -259,13 +300,14 @@ static int show_plan(const struct plan *plan, const struct arguments *a, plan_re
     struct plan_known known = {.folder = ""};
     struct view v = {.plan = plan, .arguments = a, .known = &known};
 
-    if ((!recall || !recall(plan, a->out, &known, e)) && !estimate_make(plan, &known, a->gflops, &v.estimate, e)) {
+    if ((!recall || !recall(plan, a->out, &known, e)) && !estimate_make(plan, &known, a->gflops, &v.estimate, e) &&
+        !count_chains(&v, e)) {
         if (a->json)
             print_json(&v);
         else
             print_text(&v);
     }
-    free(known.finished);
+    plan_known_free(&known);
     return e->code;
 }
 

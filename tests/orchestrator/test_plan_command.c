@@ -128,6 +128,10 @@ static void test_recall(void **state)
     assert_int_equal(number(earlier, "kept"), 2);
     assert_int_equal(number(earlier, "added"), 3);
     assert_int_equal(number(earlier, "orphaned"), 2);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(earlier, "why"), 0)),
+                        "seed was 0, 1, 2, 3; it is 2, 3, 4, 5, 6");
+    assert_int_equal(number(json_object_get(json_object_get(root, "stages"), "sequential"), "distinct"), 5 * 5);
+    assert_int_equal(number(json_object_get(json_object_get(root, "stages"), "sequential"), "chains"), 5);
     assert_true(json_is_true(json_object_get(earlier, "edited")));
     json_decref(root);
     plan_free(&plan);
