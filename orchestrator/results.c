@@ -123,6 +123,21 @@ static void list_unused(const struct plan *p, const int *stages, int count, char
     }
 }
 
+/* By task, then kind: an order that other trials, which may share some of the stages, have no part in. */
+static void put_in_order(const struct plan *p, int *stages, int count)
+{
+    for (int i = 1; i < count; i++) { /* almost in order as they are */
+        int stage = stages[i], at = i;
+
+        while (at && (p->task[stages[at - 1]] > p->task[stage] ||
+                      (p->task[stages[at - 1]] == p->task[stage] && p->kind[stages[at - 1]] > p->kind[stage]))) {
+            stages[at] = stages[at - 1];
+            at--;
+        }
+        stages[at] = stage;
+    }
+}
+
 static void add_trial(struct tables *t, int trial, err *e)
 {
     struct trial_row *row = list_add(&t->trials, e);
@@ -132,6 +147,7 @@ static void add_trial(struct tables *t, int trial, err *e)
 
     if (!row || plan_trial_stages(t->plan, trial, &stages, &count, e))
         return;
+    put_in_order(t->plan, stages, count);
     describe_trial(t, trial, row);
     explain_trial(t, trial, row);
     list_unused(t->plan, stages, count, row->unused);

@@ -1,7 +1,7 @@
 /* orchestrator/results.h - results.h5 from the plan and the ledger: the only place that knows how facts become tables.
  *
- * Rows come in the plan's order (trials, then their stages), so the tables do not depend on who finished what when; what is
- * measured in seconds, and /attempts, of course do.  A stage that several trials share gives its rows to each of them.
+ * Rows come in the plan's order (trials, then tasks, then kinds of stages), so the tables do not depend on who finished what
+ * when, nor a trial's rows on the other trials; what is measured in seconds, and /attempts, of course do.  A stage that several trials share gives its rows to each of them.
  *
  *   seconds                wall time of the trial's stages, each in full
  *   core_seconds           the same times the trainers' threads, a shared stage's divided among its trials
