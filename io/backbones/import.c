@@ -10,7 +10,7 @@
 
 #include "io/backbones/importing.h"
 
-enum { LIST_LIMIT = 1 << 16, MEMORY_FACTOR = 64, MEMORY_ALWAYS = 1 << 20 };
+enum { LIST_LIMIT = 1 << 16, MEMORY_FACTOR = 64, MEMORY_ALWAYS = 1 << 20, SIDE_LIMIT = 4096 };
 
 /* ---------------------------------------------------------------- problems, notes, lists */
 
@@ -112,7 +112,11 @@ int import_side(struct importing *m, const char *name, uint64_t tokens, int patc
 {
     uint64_t grid = 1;
 
-    while (grid < 4096 && grid * grid + 1 < tokens)
+    if (patch < 1 || patch > SIDE_LIMIT) {
+        import_problem(m, FAULT_SHAPE, "patches of %d pixels", patch);
+        return 0;
+    }
+    while (grid < SIDE_LIMIT && grid * grid + 1 < tokens)
         grid++;
     if (grid * grid + 1 != tokens)
         import_problem(m, FAULT_SHAPE, "%s has %llu positions, which are not a class token and a square of patches",

@@ -73,6 +73,12 @@ int import_side(struct importing *m, const char *name, uint64_t tokens, int patc
 /* Blocks 0, 1, ... of which there are tensors "<before><number><behind>...". */
 int import_depth(const struct importing *m, const char *before, char behind);
 
+/* A size as an int; what does not fit any backbone comes out as something that still does not. */
+static inline int import_size(uint64_t size)
+{
+    return size < 1 << 20 ? (int)size : 1 << 20;
+}
+
 bool jax_recognised(const struct tensor_file *f);
 /* recognise.c: which profile this is, with notes about what it looks like; after the weights have been read. */
 const struct backbone_profile *import_recognise(struct importing *m, const struct backbone_weights *w);

@@ -86,11 +86,6 @@ static int choose(struct importing *m)
                      m->file->source.name);
 }
 
-static int small(uint64_t size)
-{
-    return size < 1 << 20 ? (int)size : 1 << 20;
-}
-
 static int measure(struct importing *m, struct backbone_shape *s)
 {
     char query[128], fc1[128];
@@ -104,11 +99,11 @@ static int measure(struct importing *m, struct backbone_shape *s)
     hidden = import_need(m, fc1, 2);
     if (!patches || !positions || !heads || !hidden)
         return import_settle(m);
-    *s = (struct backbone_shape){.patch = small(patches->shape[0]),
-                                 .channels = small(patches->shape[2]),
-                                 .width = small(patches->shape[3]),
-                                 .heads = small(heads->shape[1]),
-                                 .hidden = small(hidden->shape[1]),
+    *s = (struct backbone_shape){.patch = import_size(patches->shape[0]),
+                                 .channels = import_size(patches->shape[2]),
+                                 .width = import_size(patches->shape[3]),
+                                 .heads = import_size(heads->shape[1]),
+                                 .hidden = import_size(hidden->shape[1]),
                                  .depth = import_depth(m, "Transformer/encoderblock_", '/')};
     if (s->channels != 3)
         import_problem(m, FAULT_SHAPE, "embedding/kernel has %d channels, only 3 are read", s->channels);

@@ -21,11 +21,6 @@ static int patch_of(struct importing *m, const struct tensor_info *t)
     return 0;
 }
 
-static int small(uint64_t size)
-{
-    return size < 1 << 20 ? (int)size : 1 << 20; /* far out of every range that backbones have */
-}
-
 static int measure(struct importing *m, struct backbone_shape *s)
 {
     const struct tensor_info *patches = import_need(m, "patch_embed.proj.weight", -1);
@@ -36,8 +31,8 @@ static int measure(struct importing *m, struct backbone_shape *s)
     if (!patches || !positions || !fc1 || !(s->patch = patch_of(m, patches)))
         return import_settle(m);
     s->channels = CHANNELS;
-    s->width = small(patches->shape[0]);
-    s->hidden = small(fc1->shape[0]);
+    s->width = import_size(patches->shape[0]);
+    s->hidden = import_size(fc1->shape[0]);
     s->side = import_side(m, "pos_embed", positions->shape[1], s->patch);
     return import_settle(m);
 }

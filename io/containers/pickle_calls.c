@@ -233,14 +233,36 @@ static int check_extent(struct machine *m, const struct pickle_tensor *t, uint64
     return 0;
 }
 
-/* The element type of version 3, where the storage is of bytes. */
-static int take_dtype(struct machine *m, pickle_value args, enum element *element)
+/* Version 3 names the type beside the storage, which then may be one of bytes; [out] available: how many elements it has. */
+static int take_dtype(struct machine *m, pickle_value args, struct pickle_tensor *t, uint64_t *available)
 {
     pickle_value v = item_of_kind(m, args, 6, PICKLE_GLOBAL);
+    enum element stored = t->element;
 
     if (v == PICKLE_ABSENT || machine_at(m, v)->call != CALL_DTYPE_NAME)
         return machine_fault(m, FAULT_SYNTAX, "a tensor whose dtype is no name of torch");
-    *element = dtype_element(m->p->globals[machine_at(m, v)->number].name);
+    t->element = dtype_element(m->p->globals[machine_at(m, v)->number].name);
+    if (t->element == stored)
+        return 0;
+    if (stored != ELEMENT_U8)
+        return machine_fault(m, FAULT_DTYPE, "a tensor of another type than its storage");
+    if (t->element != ELEMENT_OTHER)
+        *available /= element_size(t->element);
+    return 0;
+}
+
+/* (storage, offset, shape, strides, ...) */
+static int take_geometry(struct machine *m, pickle_value args, struct pickle_tensor *t)
+{
+    pickle_value offset = pickle_count(m->p, args) > 1 ? pickle_item(m->p, args, 1) : PICKLE_ABSENT;
+    int strides = 0;
+
+    if (take_size(m, offset, "the offset of a tensor", &t->offset) ||
+        take_sizes(m, item_of_kind(m, args, 2, PICKLE_TUPLE), "the shape of a tensor", &t->rank, t->shape) ||
+        take_sizes(m, item_of_kind(m, args, 3, PICKLE_TUPLE), "the strides of a tensor", &strides, t->stride))
+        return m->e->code;
+    if (strides != t->rank)
+        return machine_fault(m, FAULT_SYNTAX, "a tensor with %d sizes and %d strides", t->rank, strides);
     return 0;
 }
 
@@ -250,30 +272,14 @@ static int make_tensor(struct machine *m, pickle_value args, enum call call)
     pickle_value storage = item_of_kind(m, args, 0, PICKLE_STORAGE);
     struct pickle_tensor t = {0};
     uint64_t available;
-    int strides = 0;
 
     if (storage == PICKLE_ABSENT)
         return machine_fault(m, FAULT_SYNTAX, "a tensor without a storage");
     t.storage = machine_at(m, storage)->number;
     t.element = p->storages[t.storage].element;
     available = p->storages[t.storage].count;
-    if (call == CALL_TENSOR_V3) {
-        if (take_dtype(m, args, &t.element))
-            return m->e->code;
-        if (p->storages[t.storage].element != t.element)
-            available = p->storages[t.storage].element == ELEMENT_U8 && t.element ? available / element_size(t.element)
-                                                                                  : available;
-        if (p->storages[t.storage].element != t.element && p->storages[t.storage].element != ELEMENT_U8)
-            return machine_fault(m, FAULT_DTYPE, "a tensor of another type than its storage");
-    }
-    if (take_size(m, pickle_count(p, args) > 1 ? pickle_item(p, args, 1) : PICKLE_ABSENT, "the offset of a tensor",
-                  &t.offset) ||
-        take_sizes(m, item_of_kind(m, args, 2, PICKLE_TUPLE), "the shape of a tensor", &t.rank, t.shape) ||
-        take_sizes(m, item_of_kind(m, args, 3, PICKLE_TUPLE), "the strides of a tensor", &strides, t.stride))
-        return m->e->code;
-    if (strides != t.rank)
-        return machine_fault(m, FAULT_SYNTAX, "a tensor with %d sizes and %d strides", t.rank, strides);
-    if (check_extent(m, &t, available))
+    if ((call == CALL_TENSOR_V3 && take_dtype(m, args, &t, &available)) || take_geometry(m, args, &t) ||
+        check_extent(m, &t, available))
         return m->e->code;
     if (p->tensors_count >= TABLE_LIMIT)
         return machine_fault(m, FAULT_LIMIT, "more than %d tensors", TABLE_LIMIT);

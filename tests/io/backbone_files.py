@@ -858,6 +858,8 @@ def bad_arrays():
     yield "npz-unknown", zip_of({**good, "extra/kernel": np.zeros(3, "f4")}), "E_UNKNOWN_KEY"
     yield "npz-missing", zip_of({n: a for n, a in good.items() if n != "embedding/bias"}), "E_MISSING"
     yield "npz-big-vision", zip_of({"params/img/embedding/kernel": np.zeros(3, "f4")}), "E_UNSUPPORTED"
+    for case, side in (("no", 0), ("huge", 1 << 22)):
+        yield f"npz-{case}-patch", archive(npy(header(shape=f"({side}, 0, 3, 8)")), "embedding/kernel"), "E_SHAPE"
     yield "npz-nothing", zip_of({"x": np.zeros(3, "f4")}), "E_MISSING"
     yield "npy-alone", npy(header(), data), "E_UNSUPPORTED"
 
