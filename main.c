@@ -15,6 +15,7 @@
 #include "slurm/remaining.h"
 #include "slurm/submit.h"
 #include "sweeps/commands.h"
+#include "sweeps/nearest.h"
 #include "worker/commands.h"
 
 static const struct {
@@ -45,6 +46,20 @@ static void usage(FILE *to)
     fputs("\nEach command explains itself: sluice COMMAND --help\n", to);
 }
 
+static int unknown(const char *word)
+{
+    const char *names[sizeof commands / sizeof *commands], *near;
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (commands[i].summary)
+            names[n++] = commands[i].name;
+    near = nearest_word(word, names, n);
+    fprintf(stderr, "sluice: there is no command '%s'%s%s%s; see sluice --help\n", word, near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     blas_choose_kernels(argv); /* may start this program anew, with the right kernels for this CPU */
@@ -64,6 +79,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "sluice: there is no command '%s'; see sluice --help\n", argv[1]);
-    return 2;
+    return unknown(argv[1]);
 }

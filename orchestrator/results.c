@@ -114,7 +114,7 @@ static void list_unused(const struct plan *p, const int *stages, int count, char
 
     for (int v = 0; v < p->varied_count; v++) {
         const char *key = option_info(p->varied[v])->key;
-        bool used = p->varied[v] == OPTION_METHOD;
+        bool used = p->varied[v] == OPTION_METHOD || p->varied[v] == OPTION_SEED;
 
         for (int i = 0; i < count && !used; i++)
             used = option_declared((enum stage_kind)p->kind[stages[i]], p->varied[v]);

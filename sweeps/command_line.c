@@ -32,9 +32,11 @@ int command_line_read(int argc, char **argv, const struct command_line_option *o
             (struct option){options[i].name, options[i].flag ? no_argument : required_argument, NULL, FIRST_LETTER + i};
     opterr = 0;
     optind = 1;
-    while ((letter = getopt_long(argc, argv, "h", list, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, ":h", list, NULL)) != -1) {
         if (letter == '?')
             return err_set(e, ERR_USAGE, "cannot understand '%s'; see sluice %s --help", argv[optind - 1], argv[0]);
+        if (letter == ':')
+            return err_set(e, ERR_USAGE, "%s needs a value; see sluice %s --help", argv[optind - 1], argv[0]);
         if (letter == 'h')
             out->help = true;
         else if (take_option(&options[letter - FIRST_LETTER], e))
