@@ -1,6 +1,7 @@
 /* model/vit.c - see vit.h for the letters and the plan. */
 #include "model/vit.h"
 
+#include <limits.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -40,6 +41,9 @@ int vit_check_shape(const struct vit_shape *s, err *e)
         return err_set(e, ERR_SHAPE, "patch %d does not divide the image side %d", s->patch, s->side);
     if (s->width % s->heads)
         return err_set(e, ERR_SHAPE, "%d heads do not divide the width %d", s->heads, s->width);
+    if ((int64_t)vit_tokens(s) * 4 * (s->width > s->hidden ? s->width : s->hidden) > INT_MAX)
+        return err_set(e, ERR_SHAPE, "%d tokens of width %d and hidden width %d are too many; use larger patches",
+                       vit_tokens(s), s->width, s->hidden);
     return 0;
 }
 

@@ -291,9 +291,11 @@ static void bad_shapes(void **state)
         {.side = 8, .patch = 4, .width = 9, .depth = 1, .heads = 2, .hidden = 8},
         {.side = 8, .patch = 4, .width = 8, .depth = 65, .heads = 2, .hidden = 8},
         {.side = 8, .patch = 0, .width = 8, .depth = 1, .heads = 2, .hidden = 8},
+        {.side = 4096, .patch = 1, .width = 512, .depth = 1, .heads = 2, .hidden = 512},
     };
     static const char *const text[] = {"patch 4 does not divide the image side 9", "2 heads do not divide the width 9",
-                                       "a ViT of 65 blocks; at most 64 are supported", "at least 1"};
+                                       "a ViT of 65 blocks; at most 64 are supported", "at least 1",
+                                       "use larger patches"};
     struct vit_weights w;
     struct prefix p;
     err e;

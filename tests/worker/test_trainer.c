@@ -250,6 +250,87 @@ static void a_damaged_part_checkpoint_is_dropped(void **state)
     }
 }
 
+/* The part files that stages leave when they are stopped in these phases. */
+static const struct {
+    enum stage_kind kind;
+    int task;
+    const char *phase, *name;
+} loops[] = {{STAGE_FEATURES, -1, "features", "train_rows"},
+             {STAGE_TII, 2, "train", "train"},
+             {STAGE_TII, 2, "align", "align"},
+             {STAGE_WTP, 2, "train", "train"},
+             {STAGE_WTP, 2, "statistics", "train_rows"},
+             {STAGE_INFER, 2, "infer", "test_rows"},
+             {STAGE_TAP, 2, "align", "align"}};
+enum { LOOPS = sizeof loops / sizeof *loops };
+
+static const char *part_file(const struct trial *t, int stage, const char *name)
+{
+    static char path[200];
+
+    snprintf(path, sizeof path, "%s.%s.part", trial_checkpoint(t, stage), name);
+    return path;
+}
+
+/* Stop a stage somewhere inside the phase, not at its first call. */
+static void stop_inside(const struct trial *t, int stage, const char *phase, struct record *r)
+{
+    err e;
+
+    *r = (struct record){.stop_in = phase};
+    assert_int_equal(trial_run_stage(t, stage, r, &e), ERR_INTERRUPTED);
+    *r = (struct record){.stop_at = r->calls + 1};
+    forget_stage(t, stage);
+    assert_int_equal(trial_run_stage(t, stage, r, &e), ERR_INTERRUPTED);
+}
+
+/* Each loop leaves its own part file, a finished stage leaves none, and one that is damaged, or of a stage with other options,
+ * costs time and nothing else. */
+static void part_files_that_are_not_the_stage_s_own_are_dropped(void **state)
+{
+    struct trial t, other;
+    struct record *whole, *r = calloc(1, sizeof *r);
+    err e;
+
+    (void)state;
+    trial_open(&t, SHORT, "parts");
+    trial_open(&other, SHORT " train.lr=0.03 tii.lr=0.02 tap.lr=0.1 dataset.train_per_class=12", "other-parts");
+    whole = trial_run(&t);
+    free(trial_run(&other));
+    for (int i = 0; i < LOOPS; i++) {
+        int stage = trial_stage(&t, loops[i].kind, loops[i].task),
+            there = trial_stage(&other, loops[i].kind, loops[i].task);
+        char own[200];
+
+        for (int how = 0; how < 3; how++) { /* another's, cut, as it is */
+            forget_stage(&t, stage);
+            stop_inside(&t, stage, loops[i].phase, r);
+            snprintf(own, sizeof own, "%s", part_file(&t, stage, loops[i].name));
+            if (access(own, F_OK))
+                fail_msg("%s(%d) stopped in %s leaves no %s", stage_kind_name(loops[i].kind), loops[i].task,
+                         loops[i].phase, own);
+            if (how == 0) {
+                forget_stage(&other, there);
+                stop_inside(&other, there, loops[i].phase, r);
+                assert_int_equal(rename(part_file(&other, there, loops[i].name), own), 0);
+            } else if (how == 1) {
+                assert_int_equal(truncate(own, 1000), 0);
+            }
+            *r = (struct record){0};
+            if (trial_run_stage(&t, stage, r, &e))
+                fail_msg("%s", e.text);
+            expect_same(&t, stage, &whole[stage], r, loops[i].phase, how);
+            assert_int_not_equal(access(own, F_OK), 0);
+        }
+        if (trial_run_stage(&other, there, r, &e))
+            fail_msg("%s", e.text);
+    }
+    free(whole);
+    free(r);
+    trial_close(&t);
+    trial_close(&other);
+}
+
 /* ---- a gate that adds nothing is no gate ---- */
 
 static void expect_same_arrays(const struct trial *a, int stage_a, const struct trial *b, int stage_b,
@@ -751,6 +832,7 @@ int main(void)
         cmocka_unit_test(a_stop_at_every_step_changes_nothing),
         cmocka_unit_test(a_crash_at_every_step_changes_nothing),
         cmocka_unit_test(a_damaged_part_checkpoint_is_dropped),
+        cmocka_unit_test(part_files_that_are_not_the_stage_s_own_are_dropped),
         cmocka_unit_test(a_gate_that_adds_nothing_is_no_gate),
         cmocka_unit_test(head_rows_change_only_where_they_may),
         cmocka_unit_test(finished_checkpoints_are_never_written_again),
