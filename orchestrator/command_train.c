@@ -97,6 +97,13 @@ static int train(const char *path, const char *const *overrides, int count, cons
     return e->code;
 }
 
+static bool is_count(const char *text)
+{
+    size_t n = strlen(text);
+
+    return n >= 1 && n <= 3 && strspn(text, "0123456789") == n && *text != '0';
+}
+
 int command_train(int argc, char **argv)
 {
     static const struct option options[] = {{"out", required_argument, NULL, 'o'},
@@ -113,6 +120,10 @@ int command_train(int argc, char **argv)
             out = optarg;
             break;
         case 't':
+            if (!is_count(optarg)) {
+                fprintf(stderr, "sluice train: --threads '%s' is not a number from 1 to 999\n", optarg);
+                return 2;
+            }
             setenv("OMP_NUM_THREADS", optarg, 1);
             break;
         case 'h':

@@ -309,6 +309,8 @@ static void a_failed_training_says_where(void **state)
 
     (void)state;
     world_write_wild_backbone("wild");
+    assert_int_equal(run(command_train, "train tiny.yaml --out out --threads many"), 2);
+    expect_said("--threads 'many' is not a number from 1 to 999");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char command[300];
 
