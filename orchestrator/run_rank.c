@@ -1,6 +1,5 @@
 /* orchestrator/run_rank.c - the part of a run inside the MPI job; see run.h. */
 #include <mpi.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "orchestrator/leader.h"
 #include "orchestrator/lock.h"
 #include "orchestrator/origin.h"
+#include "orchestrator/place.h"
 #include "orchestrator/results.h"
 #include "orchestrator/run.h"
 #include "orchestrator/study.h"
@@ -104,27 +104,6 @@ static int run_as_leader(const struct run_options *o, bool *abrupt)
     return err_exit_status(e.code);
 }
 
-/* Cores for each worker of this host.  Asked of the environment and not of MPI: a rank that dies in a collective call would
- * leave the others waiting. */
-static int fair_threads(int others)
-{
-    const char *local = getenv("OMPI_COMM_WORLD_LOCAL_SIZE"), *tasks = getenv("SLURM_STEP_TASKS_PER_NODE");
-    int ranks = local ? atoi(local) : tasks ? atoi(tasks) : 1;
-    cpu_set_t mine;
-    int cores = sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
-
-    ranks -= others; /* rank 0 needs next to nothing */
-    return ranks > 0 && cores > ranks ? cores / ranks : 1;
-}
-
-/* Ranks are placed in order, so rank 0 is here if this rank's number is what it is among those of its host. */
-static int rank_0_is_here(void)
-{
-    const char *local = getenv("OMPI_COMM_WORLD_LOCAL_RANK"), *world = getenv("OMPI_COMM_WORLD_RANK");
-
-    return local && world && !strcmp(local, world);
-}
-
 /* Tell the launcher that MPI works. */
 static void tell_begun(const struct run_options *o)
 {
@@ -141,7 +120,8 @@ static void tell_begun(const struct run_options *o)
 static int run_as_worker(const struct run_options *o, bool *abrupt)
 {
     static const char *const child[] = {"/proc/self/exe", "trainer", NULL};
-    struct rank_options options = {.child = child, .threads = fair_threads(rank_0_is_here()), .patience = o->patience};
+    const struct place place = place_here();
+    struct rank_options options = {.child = child, .threads = place_cores(&place), .patience = o->patience};
     struct folder folder;
     struct sweep sweep = {0};
     err e = {0};
@@ -154,6 +134,8 @@ static int run_as_worker(const struct run_options *o, bool *abrupt)
     signal(SIGPIPE, SIG_IGN);
     if (!sweep_load(o->sweep, o->overrides, o->overrides_count, &sweep, &e))
         folder_of(o->out, &sweep, &folder, &e);
+    if (sweep.setting[SETTING_RESOURCES_BIND].number > 0)
+        place_bind(&place);
     sweep_free(&sweep);
     options.log_folder = e.code ? "/nonexistent" : folder.log; /* rank 0 meets the same error, and tells it */
     e = (err){0};

@@ -29,6 +29,7 @@
     S(RETRY_ATTEMPTS, "retry.attempts", INT, "3", 1, 100, "", "tries at a stage before its trials fail")                \
     S(RESOURCES_THREADS_PER_RANK, "resources.threads_per_rank", AUTO, "auto", 1, 4096, "", "threads of a rank")         \
     S(RESOURCES_MEMORY_GB, "resources.memory_gb", AUTO, "auto", 0.1, 100000, "", "memory limit of a rank")              \
+    S(RESOURCES_BIND, "resources.bind", CHOICE, "none", 0, 0, "none|cores", "cores: each rank keeps to its part of the cores of its host; for hosts that nobody else uses") \
     S(RESOURCES_TIME_LIMIT, "resources.time_limit", DURATION, "none", 1, 31536000, "", "longest wall time of one attempt at a stage") \
     S(SHARD_INDEX, "shard.index", INT, "1", 1, 100000, "", "which shard of the sweep this is: see sluice run --shard")   \
     S(SHARD_COUNT, "shard.count", INT, "1", 1, 100000, "", "in how many shards the sweep is run; 1: it is whole")        \

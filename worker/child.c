@@ -158,6 +158,7 @@ int child_main(int argc, char **argv, trainer_function run)
     }
     /* Whether to stop is the supervisor's decision, and its death is ours. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "sluice trainer");
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);

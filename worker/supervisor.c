@@ -101,6 +101,7 @@ static int spawn(supervisor *s, int socket_end, int log_end, err *e)
     }
     argv[n++] = number;
     argv[n] = NULL;
+    argv[0] = (char *)"sluice"; /* what ps shows: the program itself may go by the name /proc/self/exe */
     sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, log_end, 1);
@@ -111,13 +112,13 @@ static int spawn(supervisor *s, int socket_end, int log_end, err *e)
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    status = posix_spawn(&s->child, argv[0], &actions, &attributes, argv, s->environment);
+    status = posix_spawn(&s->child, s->options.argv[0], &actions, &attributes, argv, s->environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (status) {
         s->child = 0;
         errno = status;
-        err_errno(e, "the trainer %s cannot be started", argv[0]);
+        err_errno(e, "the trainer %s cannot be started", s->options.argv[0]);
     }
     return e->code;
 }
