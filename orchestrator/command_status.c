@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -173,18 +174,38 @@ static char *ask_batch(const struct folder *f, bool json)
     return fclose(out) ? NULL : text;
 }
 
+/* To shards->out. */
 static int show_text(const struct folder *f, const char *jobs, struct shards *shards, err *e)
 {
     struct live l = {0};
 
     if (has_begun(f) && !look(f, &l, e))
-        live_screen(&l, stdout);
+        live_screen(&l, shards->out);
     live_free(&l);
     if (!e->code && !adopt_each_shard(f->root, look_at_shard, shards) && !has_begun(f))
-        puts("it has not begun");
+        fputs("it has not begun\n", shards->out);
     if (!e->code && jobs)
-        fputs(jobs, stdout);
+        fputs(jobs, shards->out);
     return e->code;
+}
+
+/* Over what the terminal shows, line by line, so that nothing flickers; what would not fit, in height or in width, is left out. */
+static void paint(char *text)
+{
+    struct winsize w = {0};
+    int rows = 24, columns = 80;
+
+    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) && w.ws_row && w.ws_col) {
+        rows = w.ws_row;
+        columns = w.ws_col;
+    }
+    fputs("\033[H", stdout);
+    for (char *line; rows > 1 && text && *text && (line = strsep(&text, "\n")); rows--)
+        printf("%.*s\033[K\n", columns, line);
+    fputs("\033[J", stdout);
+    if (text && *text)
+        fputs("  ...", stdout);
+    fflush(stdout);
 }
 
 /* The object of live.json, with "jobs" and "shards". */
@@ -255,19 +276,29 @@ static int watch(const struct folder *f, err *e)
     bool over = false;
 
     for (int age = JOBS_SECONDS; !over && !e->code; age += pause) {
-        struct shards shards = {.out = stdout};
+        char *text = NULL;
+        size_t size;
+        struct shards shards = {.out = open_memstream(&text, &size)};
         bool running = is_running(f);
 
+        if (!shards.out) {
+            err_set(e, ERR_NOMEM, "out of memory");
+            break;
+        }
         if (age >= JOBS_SECONDS || !running) {
             free(jobs);
             jobs = ask_batch(f, false);
             age = 0;
         }
-        if (isatty(STDOUT_FILENO))
-            fputs("\033[H\033[J", stdout);
         show_text(f, jobs, &shards, e);
-        fflush(stdout);
+        fclose(shards.out);
         over = !running && !shards.running && (!jobs || !*jobs);
+        if (isatty(STDOUT_FILENO) && !over)
+            paint(text);
+        else
+            printf("%s%s", isatty(STDOUT_FILENO) ? "\033[H\033[J" : "", text);
+        fflush(stdout);
+        free(text);
         if (!over && !e->code)
             nanosleep(&(struct timespec){running ? pause : JOBS_SECONDS, 0}, NULL);
     }

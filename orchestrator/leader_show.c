@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 void leader_count_finished(struct leader *l, int n)
 {
@@ -46,6 +47,19 @@ static double time_left(const struct leader *l)
     return workers ? fmax(work / workers, fmin(work, queue_path_left(l->queue))) : NAN;
 }
 
+/* How far the trial is for which a stage is being run. */
+static void count_trial(const struct leader *l, int trial, struct live_worker *out)
+{
+    int *stages;
+    err e = {0};
+
+    if (plan_trial_stages(l->plan, trial, &stages, &out->trial_stages, &e))
+        out->trial_stages = 0;
+    for (int i = 0; i < out->trial_stages; i++)
+        out->trial_done += queue_state(l->queue, stages[i]) == QUEUE_DONE;
+    free(stages);
+}
+
 static void describe_worker(const struct leader *l, int rank, struct live_worker *out)
 {
     const struct worker *w = &l->workers[rank];
@@ -67,8 +81,10 @@ static void describe_worker(const struct leader *l, int rank, struct live_worker
     snprintf(out->host, sizeof out->host, "%s", w->hello.host);
     snprintf(out->state, sizeof out->state, "%s", state);
     snprintf(out->phase, sizeof out->phase, "%.31s", w->beat.phase);
-    if (w->leases_count)
-        leader_label(l, w->leases[0].stage, out->label, sizeof out->label);
+    if (!w->leases_count)
+        return;
+    leader_label(l, w->leases[0].stage, out->label, sizeof out->label);
+    count_trial(l, l->plan->example[w->leases[0].stage], out);
 }
 
 static void fill_live(struct leader *l, const char *state)

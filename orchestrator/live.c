@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/clock.h"
@@ -29,11 +30,11 @@ static json_t *text_json(const char *text)
 
 static json_t *worker_json(const struct live_worker *w)
 {
-    return json_pack("{s:i, s:i, s:o, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:i}", "rank", w->rank, "pid",
-                     w->pid, "host", text_json(w->host), "state", w->state, "label", text_json(w->label), "phase",
-                     text_json(w->phase), "epoch", w->epoch, "epochs", w->epochs, "fraction", number_json(w->fraction),
-                     "loss", number_json(w->loss), "since", number_json(w->since), "done", w->done, "failed",
-                     w->failed);
+    return json_pack("{s:i, s:i, s:o, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:i, s:i, s:i}", "rank", w->rank,
+                     "pid", w->pid, "host", text_json(w->host), "state", w->state, "label", text_json(w->label),
+                     "phase", text_json(w->phase), "epoch", w->epoch, "epochs", w->epochs, "fraction",
+                     number_json(w->fraction), "loss", number_json(w->loss), "since", number_json(w->since), "done",
+                     w->done, "failed", w->failed, "trial_done", w->trial_done, "trial_stages", w->trial_stages);
 }
 
 static json_t *live_json(const struct live *l)
@@ -115,6 +116,8 @@ static void read_worker(const json_t *o, struct live_worker *w)
         .since = number_of(o, "since"),
         .done = integer_of(o, "done"),
         .failed = integer_of(o, "failed"),
+        .trial_done = integer_of(o, "trial_done"),
+        .trial_stages = integer_of(o, "trial_stages"),
     };
     copy_text(w->host, sizeof w->host, o, "host");
     copy_text(w->state, sizeof w->state, o, "state");
@@ -214,42 +217,82 @@ void live_line(const struct live *l, char *line, size_t size)
         snprintf(line + used, size - (size_t)used, " (%s)", l->state);
 }
 
-static void worker_line(const struct live_worker *w, FILE *out)
+/* "[########............]": of `all`, `done` are done. */
+static void bar(char *to, int width, int done, int all)
 {
-    char since[32], fraction[16] = "", epoch[48] = "";
+    int full = all > 0 ? (int)((double)width * done / all) : 0;
+
+    *to++ = '[';
+    for (int i = 0; i < width; i++)
+        *to++ = i < full ? '#' : '.';
+    strcpy(to, "]");
+}
+
+/* "trial 7 wtp 2, train 3/5, loss 1.92, 40 % after 12 s; 12/29 stages of the trial are done" */
+static void task_text(const struct live_worker *w, FILE *out)
+{
+    char since[32];
 
     live_span(w->since, since, sizeof since);
+    fprintf(out, "  %s", w->label);
+    if (w->epochs > 1)
+        fprintf(out, ", %s %d/%d", w->phase, w->epoch + 1, w->epochs);
+    else if (*w->phase)
+        fprintf(out, ", %s", w->phase);
+    if (isfinite(w->loss))
+        fprintf(out, ", loss %.3g", w->loss);
     if (isfinite(w->fraction))
-        snprintf(fraction, sizeof fraction, "%3.0f %%", 100 * w->fraction);
-    if (w->epochs)
-        snprintf(epoch, sizeof epoch, " %s %d/%d", w->phase, w->epoch + 1, w->epochs);
+        fprintf(out, ", %.0f %% after %s", 100 * w->fraction, since);
+    else
+        fprintf(out, ", for %s", since);
+    if (w->trial_stages)
+        fprintf(out, "; %d/%d stages of the trial are done", w->trial_done, w->trial_stages);
+}
+
+static void worker_line(const struct live_worker *w, FILE *out)
+{
     fprintf(out, "  %4d  %-16.16s  %-9s  %5d  %6d", w->rank, w->host, w->state, w->done, w->failed);
     if (*w->label)
-        fprintf(out, "  %s%s, for %s %s", w->label, epoch, since, fraction);
+        task_text(w, out);
     fputc('\n', out);
+}
+
+/* "05:10:03 trial 7 wtp 2: hang: no sign of life ..." */
+static void trouble_line(const struct live_trouble *t, FILE *out)
+{
+    char when[32] = "";
+    time_t seconds = (time_t)t->when;
+    struct tm local;
+
+    if (t->when > 0)
+        strftime(when, sizeof when, "%H:%M:%S ", localtime_r(&seconds, &local));
+    fprintf(out, "  %s%s: %s: %s\n", when, t->label, t->cause, t->text);
 }
 
 void live_screen(const struct live *l, FILE *out)
 {
-    char eta[32], since[32];
+    enum { BAR = 24 };
+    char eta[32], since[32], trials[BAR + 3], stages[BAR + 3];
 
     live_span(l->eta, eta, sizeof eta);
     live_span(l->now - l->begun, since, sizeof since);
+    bar(trials, BAR, l->trials_done + l->trials_failed + l->trials_pruned, l->trials);
+    bar(stages, BAR, l->stages_done, l->stages);
     fprintf(out, "sweep %s: %s%s%s\n", l->sweep, l->state, *l->message ? ": " : "", l->message);
-    fprintf(out, "trials  %d: %d done, %d running, %d failed, %d pruned\n", l->trials, l->trials_done,
+    fprintf(out, "trials  %s %d: %d done, %d running, %d failed, %d pruned\n", trials, l->trials, l->trials_done,
             l->trials_running, l->trials_failed, l->trials_pruned);
-    fprintf(out, "stages  %d: %d done (%d of them before this run), %d set aside, %d blocked by these\n", l->stages,
-            l->stages_done, l->stages_reused, l->stages_aside, l->stages_blocked);
+    fprintf(out, "stages  %s %d: %d done (%d of them before this run), %d set aside, %d blocked by these\n", stages,
+            l->stages, l->stages_done, l->stages_reused, l->stages_aside, l->stages_blocked);
     if (!live_is_final(l))
-        fprintf(out, "time    %s so far, %.1f stages/s, ETA %s\n", since, l->rate, eta);
+        fprintf(out, "time    %s so far, %.*f stages/s, ETA %s\n", since, l->rate < 10 ? 1 : 0, l->rate, eta);
+    if (l->troubles_count)
+        fprintf(out, "\nlast troubles\n");
+    for (int i = 0; i < l->troubles_count; i++)
+        trouble_line(&l->trouble[i], out);
     if (l->workers_count && !live_is_final(l))
         fprintf(out, "\n  rank  host              state       done  failed  now\n");
     for (int i = 0; i < l->workers_count && !live_is_final(l); i++)
         worker_line(&l->worker[i], out);
-    if (l->troubles_count)
-        fprintf(out, "\nlast troubles\n");
-    for (int i = 0; i < l->troubles_count; i++)
-        fprintf(out, "  %s: %s: %s\n", l->trouble[i].label, l->trouble[i].cause, l->trouble[i].text);
 }
 
 struct live_view live_view_start(void)
@@ -261,13 +304,11 @@ struct live_view live_view_start(void)
 static void show_bar(const struct live *l, const char *line)
 {
     struct winsize w = {0};
-    int width = !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col ? w.ws_col : 80, bar = width > 110 ? 24 : 12;
-    int full = l->stages ? (int)((double)bar * l->stages_done / l->stages) : 0;
-    char text[512] = "[";
+    int width = !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col ? w.ws_col : 80;
+    char text[512];
 
-    for (int i = 0; i < bar; i++)
-        strcat(text, i < full ? "#" : ".");
-    strcat(text, "] ");
+    bar(text, width > 110 ? 24 : 12, l->stages_done, l->stages);
+    strcat(text, " ");
     strncat(text, line, sizeof text - strlen(text) - 1);
     fprintf(stderr, "\r%.*s\033[K", width - 1, text);
     fflush(stderr);

@@ -18,9 +18,10 @@ struct live_worker {
     char label[64]; /* what it runs: "trial 7 wtp 2" */
     char phase[32];
     int epoch, epochs;
-    double fraction, loss; /* NaN if unknown */
-    double since;          /* s that it has been running it */
-    int done, failed;      /* stages, by this worker */
+    double fraction, loss;        /* NaN if unknown */
+    double since;                 /* s that it has been running it */
+    int trial_done, trial_stages; /* of that trial: finished stages, and all */
+    int done, failed;             /* stages, by this worker */
 };
 
 /* Something that went wrong lately. */
@@ -66,7 +67,7 @@ int live_read(const char *path, struct live *l, err *e);
 void live_free(struct live *l);
 bool live_is_final(const struct live *l); /* rank 0's last word */
 
-/* Several lines: counts, workers, troubles. */
+/* Several lines: counts, troubles, workers with the trial and stage that each is at. */
 void live_screen(const struct live *l, FILE *out);
 /* "2 min 03 s"; "?" if it is not finite. */
 void live_span(double seconds, char *text, size_t size);
