@@ -250,7 +250,7 @@ void material_order(struct material *m, const struct class_sequence *s)
     material_later_classes(m->is_later, s, m->is_later);
 }
 
-void material_order_none(struct material *m)
+void material_use_later(struct material *m)
 {
     memset(m->is_later, 1, (size_t)m->data->classes);
 }

@@ -39,9 +39,9 @@ void material_forget(void);
 
 /* With from_cifar: the pipeline becomes cifar at the first task that has a class of a CIFAR data set, and stays that.  A class is
  * one if its name says so: "cifar10/airplane".  Does nothing with other transforms, or a data set of another number of classes.
- * Before it, all images go through `pipeline`; material_order_none(): through `later`. */
+ * Before it, all images go through `pipeline`; material_use_later(): through `later`. */
 void material_order(struct material *m, const struct class_sequence *s);
-void material_order_none(struct material *m);
+void material_use_later(struct material *m);
 /* cifar (C): is it one?  later (C): does its task come with or after the first such? */
 void material_cifar_classes(const struct material *m, uint8_t *cifar);
 void material_later_classes(const uint8_t *cifar, const struct class_sequence *s, uint8_t *later);

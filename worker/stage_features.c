@@ -71,7 +71,7 @@ static int compute(struct stage_run *run, struct material *m, h5 *file, err *e)
     if (h5_write_number(file, "classes", m->data->classes, e) || write_labels(m, file, e) ||
         compute_pass(run, m, &passes[0], file, 0, share, e) || !m->later)
         return e->code;
-    material_order_none(m);
+    material_use_later(m);
     return write_cifar_classes(m, file, e) ? (int)e->code : compute_pass(run, m, &passes[1], file, share, 1, e);
 }
 
