@@ -94,8 +94,12 @@ static void stop_if_nothing_fits(struct leader *l)
 
     if (least <= left)
         return;
+    if (left <= 0) {
+        leader_stop_soon(l, "out of time");
+        return;
+    }
     live_span(least, needs, sizeof needs);
-    live_span(fmax(left, 0), has, sizeof has);
+    live_span(left, has, sizeof has);
     snprintf(reason, sizeof reason, "out of time: what comes next needs %s, and %s are left", needs, has);
     leader_stop_soon(l, reason);
 }
