@@ -438,7 +438,7 @@ static int direct_needs(const struct planner *p, enum stage_kind kind, int t, in
     return n;
 }
 
-/* What a stage's key hashes, in one piece: that takes half the time of adding it bit by bit (digester_add). */
+/* What a stage's key hashes, in one piece. */
 struct key_bytes {
     unsigned char bytes[256];
     size_t n;
