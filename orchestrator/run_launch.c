@@ -272,6 +272,7 @@ static int tell_end(const struct run_options *o, const struct study *s, const er
     done_text(s, text, sizeof text);
     fprintf(stderr, "sluice run: %s\n", e->code ? e->text : text);
     if (!e->code || e->code == ERR_WORKER) {
+        refresh_results(s); /* rank 0 may have died just before it */
         report(s);
         printf("results: %s\n", s->folder.results);
     }

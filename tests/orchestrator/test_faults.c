@@ -322,6 +322,7 @@ static void test_early_stopping(void **state)
         if (rules[i].same) {
             clean("early2");
             assert_int_equal(runs_run("early.yaml", "early2", 2), 0);
+            assert_says("early2.txt", "were stopped early");
             assert_same("early", "early2");
         }
     }

@@ -46,11 +46,15 @@ static int prepare(void **state)
 
 static void test_same_numbers_with_any_number_of_workers(void **state)
 {
+    pid_t one, four;
+
     (void)state;
     clean("one");
     clean("four");
-    assert_int_equal(runs_run("small.yaml", "one", 1), 0);
-    assert_int_equal(runs_run("small.yaml", "four", 4), 0);
+    one = runs_start("small.yaml", "one", 1, 10);
+    four = runs_start("small.yaml", "four", 4, 10);
+    assert_int_equal(runs_wait(one, 60), 0);
+    assert_int_equal(runs_wait(four, 60), 0);
     assert_same("one", "calm");
     assert_same("four", "calm");
 }
@@ -112,26 +116,35 @@ static void test_interrupt_deaf_trainer(void **state)
     assert_int_equal(runs_alive("deaf"), 0);
 }
 
+/* One run for each kind of process, all at the same time, each struck when it has begun to work. */
 static void test_every_process_may_die(void **state)
 {
     static const char *const names[RUNS_ROLES] = {"mpirun", "rank 0", "a worker", "a child"};
+    char out[RUNS_ROLES][32];
+    pid_t run[RUNS_ROLES];
 
     (void)state;
+    setenv("FAKE_SECONDS", "0.1", 1);
     for (enum runs_role role = 0; role < RUNS_ROLES; role++) {
-        pid_t run, victim;
+        pid_t victim;
 
-        clean("killed");
-        setenv("FAKE_SECONDS", "0.05", 1);
-        run = runs_start("small.yaml", "killed", 2, 2);
-        assert_true(runs_wait_finished("killed", 3));
-        victim = runs_find("killed", role, 0);
+        snprintf(out[role], sizeof out[role], "killed%d", (int)role);
+        clean(out[role]);
+        run[role] = runs_start("small.yaml", out[role], 2, 4);
+        assert_true(runs_wait_finished(out[role], 3));
+        victim = runs_find(out[role], role, 0);
         if (!victim)
             fail_msg("%s was not found", names[role]);
         kill(victim, SIGKILL);
-        if (runs_wait(run, 30))
-            fail_msg("after the death of %s: %s", names[role], runs_output("killed.txt"));
-        assert_same("killed", "calm");
-        assert_int_equal(runs_alive("killed"), 0);
+    }
+    for (enum runs_role role = 0; role < RUNS_ROLES; role++) {
+        char file[64];
+
+        snprintf(file, sizeof file, "%s.txt", out[role]);
+        if (runs_wait(run[role], 60))
+            fail_msg("after the death of %s: %s", names[role], runs_output(file));
+        assert_same(out[role], "calm");
+        assert_int_equal(runs_alive(out[role]), 0);
     }
     setenv("FAKE_SECONDS", "0.01", 1);
 }
@@ -169,22 +182,6 @@ static void test_second_run_is_refused(void **state)
     setenv("FAKE_SECONDS", "0.01", 1);
 }
 
-static void test_poison_among_good_ones(void **state)
-{
-    const char *output;
-
-    (void)state;
-    clean("poison");
-    runs_write_sweep("poison.yaml", "poison", 1,
-                     "grid:\n  seeds.init: [1, 2, 3, 4, 5, 6, 7, 8, 9, 9001]\n  prompt.length: [5]\n");
-    assert_int_equal(runs_run("poison.yaml", "poison", 2), 1);
-    output = runs_output("poison.txt");
-    assert_non_null(strstr(output, "9 of 10 trials are done, 1 failed"));
-    assert_non_null(strstr(output, "signal: the trainer was ended by signal 11"));
-    assert_int_equal(runs_run("poison.yaml", "poison", 2), 1); /* and at once: nothing is left to run */
-    assert_non_null(strstr(runs_output("poison.txt"), "nothing is left to run"));
-}
-
 /* A lost checkpoint that is still needed is made again; the edit of a sweep keeps what is the same. */
 static void test_lost_checkpoint_and_edit(void **state)
 {
@@ -206,28 +203,6 @@ static void test_lost_checkpoint_and_edit(void **state)
     assert_non_null(strstr(runs_output("edited.txt"), "4 trials kept, 2 added, 0 orphaned"));
     clean("fresh");
     assert_int_equal(runs_run("edited.yaml", "fresh", 2), 0);
-}
-
-/* Halving prunes the same trials, and leaves the same rows, whatever the number of workers, and after an interruption. */
-static void test_early_stopping(void **state)
-{
-    pid_t run;
-
-    (void)state;
-    runs_write_sweep("early.yaml", "early", 3,
-                     "grid:\n  prompt.length: [5, 6, 7, 8]\nearly_stop: {rule: halving, reduction: 2, min_tasks: 1}\n");
-    clean("early1");
-    clean("early3");
-    assert_int_equal(runs_run("early.yaml", "early3", 3), 0);
-    assert_non_null(strstr(runs_output("early3.txt"), "1 of 4 trials are done, 3 were stopped early"));
-    setenv("FAKE_SECONDS", "0.05", 1);
-    run = runs_start("early.yaml", "early1", 1, 5);
-    assert_true(runs_wait_finished("early1", 15));
-    kill(run, SIGUSR1);
-    assert_int_equal(runs_wait(run, 10), 75);
-    setenv("FAKE_SECONDS", "0.01", 1);
-    assert_int_equal(runs_run("early.yaml", "early1", 1), 0);
-    assert_same("early1", "early3");
 }
 
 static void test_read_only_folder(void **state)
@@ -257,9 +232,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_process_may_die),
         cmocka_unit_test(test_a_worker_that_hangs_is_given_up),
         cmocka_unit_test(test_second_run_is_refused),
-        cmocka_unit_test(test_poison_among_good_ones),
         cmocka_unit_test(test_lost_checkpoint_and_edit),
-        cmocka_unit_test(test_early_stopping),
         cmocka_unit_test(test_read_only_folder),
         cmocka_unit_test(test_wrong_command_lines),
     };
