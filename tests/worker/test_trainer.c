@@ -737,6 +737,52 @@ static void an_alignment_takes_as_many_steps_as_there_are_old_classes(void **sta
     }
 }
 
+static const struct accuracy_row *find_row(const struct record *r, const char *phase, int task)
+{
+    for (int i = 0; i < r->accuracy_count; i++)
+        if (!strcmp(r->accuracy[i].phase, phase) && r->accuracy[i].task == task)
+            return &r->accuracy[i];
+    fail_msg("no row of %s for task %d", phase, task);
+    return NULL;
+}
+
+/* The TII learner is evaluated before and after its alignment.  What it infers of each image by itself is what the final
+ * evaluation uses, unless batches vote. */
+static void the_tii_learner_is_evaluated_by_itself(void **state)
+{
+    static const char *const votes[] = {SHORT, SHORT " evaluate.vote=batch"};
+    bool differ = false, moved = false;
+
+    (void)state;
+    for (int vote = 0; vote < 2; vote++) {
+        struct trial t;
+        struct record *r;
+
+        trial_open(&t, votes[vote], "tii");
+        r = trial_run(&t);
+        for (int task = 0; task < WORLD_TASKS; task++) {
+            const struct record *tii = &r[trial_stage(&t, STAGE_TII, task)],
+                                *tap = &r[trial_stage(&t, STAGE_TAP, task)];
+
+            assert_int_equal(tii->accuracy_count, (task + 1) * (task ? 2 : 1));
+            for (int k = 0; k <= task; k++) {
+                const struct accuracy_row *own = find_row(tii, "tii-after", k), *last = find_row(tap, "after", k);
+
+                assert_int_equal(own->after_task, task);
+                assert_int_equal(own->images, 2 * WORLD_TEST);
+                assert_true(own->accuracy >= 0 && own->accuracy <= 100 && isfinite(own->loss));
+                if (!vote)
+                    assert_float_equal(own->tii_accuracy, last->tii_accuracy, 1e-12);
+                differ |= vote && own->tii_accuracy != last->tii_accuracy;
+                moved |= task && own->loss != find_row(tii, "tii-before", k)->loss;
+            }
+        }
+        free(r);
+        trial_close(&t);
+    }
+    assert_true(differ && moved);
+}
+
 /* The rates that a stage says it used: those of the official schedules, one epoch late. */
 static void rates_follow_the_official_schedules(void **state)
 {
@@ -842,6 +888,7 @@ int main(void)
         cmocka_unit_test(checkpoints_name_their_options),
         cmocka_unit_test(cifar_transforms_stay_on),
         cmocka_unit_test(an_alignment_takes_as_many_steps_as_there_are_old_classes),
+        cmocka_unit_test(the_tii_learner_is_evaluated_by_itself),
         cmocka_unit_test(rates_follow_the_official_schedules),
         cmocka_unit_test(python_finds_the_same_accuracy),
         cmocka_unit_test(same_bytes_on_every_run_and_number_of_threads), /* last: no fork after threads */
