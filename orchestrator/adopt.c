@@ -262,9 +262,55 @@ int adopt_each_shard(const char *root, void (*visit)(void *context, const char *
     return n;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return memcmp(a, b, DIGEST_HEX);
+}
+
+/* The names of the checkpoints that this folder lacks, sorted. */
+struct wanted {
+    int count;
+    char (*name)[DIGEST_HEX]; /* (count), owned */
+};
+
+static int list_wanted(const struct adopt_target *t, struct wanted *out, err *e)
+{
+    *out = (struct wanted){.name = malloc(((size_t)t->plan->stages_count + 1) * DIGEST_HEX)};
+    if (!out->name)
+        return err_set(e, ERR_NOMEM, "no memory for %d stages", t->plan->stages_count);
+    for (int i = 0; i < t->plan->stages_count; i++)
+        if (!is_finished(t->history, &t->plan->key[i]))
+            digest_to_hex(&t->plan->key[i], out->name[out->count++]);
+    qsort(out->name, (size_t)out->count, DIGEST_HEX, compare_names);
+    return 0;
+}
+
+/* Is there any of them?  Listing a folder is cheap, reading a ledger is not. */
+static bool has_wanted(const char *folder, const struct wanted *w)
+{
+    char path[FOLDER_PATH + 80], name[DIGEST_HEX];
+    struct dirent *entry;
+    bool found = false;
+    DIR *d;
+
+    snprintf(path, sizeof path, "%.*s/checkpoints", FOLDER_PATH + SHARD_NAME, folder);
+    d = opendir(path);
+    while (d && !found && (entry = readdir(d))) {
+        if (strlen(entry->d_name) != DIGEST_HEX - 1 + strlen(".h5"))
+            continue;
+        memcpy(name, entry->d_name, DIGEST_HEX - 1);
+        name[DIGEST_HEX - 1] = 0;
+        found = bsearch(name, w->name, (size_t)w->count, DIGEST_HEX, compare_names);
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
 /* One run's look at its siblings. */
 struct look {
     struct adopt_target target;
+    struct wanted wanted;
     rank_log *log;
     int count;
     err *e;
@@ -279,7 +325,7 @@ static void look_at(void *context, const char *path, int index, int shards)
 
     (void)index;
     (void)shards;
-    if (l->e->code || !strcmp(path, l->target.folder->root))
+    if (l->e->code || !strcmp(path, l->target.folder->root) || !has_wanted(path, &l->wanted))
         return;
     if (adopt_open(path, &source, &e)) {
         if (e.code != ERR_MISSING) /* it has not begun */
@@ -297,7 +343,8 @@ static int look_around(struct look *l, const char *root, err *e)
     struct ledger_summary summary;
 
     l->target.history = &history;
-    if (!ledger_open(l->target.folder->ledger, history_visit, &history, &summary, &l->target.ledger, e)) {
+    if (!ledger_open(l->target.folder->ledger, history_visit, &history, &summary, &l->target.ledger, e) &&
+        !list_wanted(&l->target, &l->wanted, e)) {
         look_at(l, root, 0, 0);
         adopt_each_shard(root, look_at, l);
         if (!e->code)
@@ -305,6 +352,7 @@ static int look_around(struct look *l, const char *root, err *e)
     }
     ledger_close(l->target.ledger);
     history_free(&history);
+    free(l->wanted.name);
     return e->code;
 }
 
