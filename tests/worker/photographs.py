@@ -2,7 +2,8 @@
 """photographs.py FOLDER SIDE: a data set of pictures of different sizes, and what torchvision makes of its test images.
 
 FOLDER/train/CLASS/NAME and FOLDER/test/CLASS/NAME are JPEG and PNG files, coloured and grey; FOLDER.f32 holds the network's
-input (3, SIDE, SIDE) for every test image, class by class and by name, as the transform `default` defines it.
+input (3, SIDE, SIDE) for every test image, class by class and by name, as the transform `default` defines it; without
+torchvision it is not written.
 """
 import os
 import random
@@ -11,9 +12,12 @@ import sys
 try:
     import numpy as np
     from PIL import Image
-    from torchvision import transforms as T
 except ImportError:
     sys.exit(77)
+try:
+    from torchvision import transforms as T
+except ImportError:
+    T = None
 
 CLASSES, COUNTS = 6, {"train": 12, "test": 6}
 folder, side = sys.argv[1], int(sys.argv[2])
@@ -52,6 +56,8 @@ for part, count in COUNTS.items():
                         file.seek(at)
                         file.write(b"\0\1\2" + data[at:])
 
+if T is None:
+    sys.exit(0)
 transform = T.Compose([
     T.Resize((side * 256 + 112) // 224, interpolation=T.InterpolationMode.BICUBIC),
     T.CenterCrop(side),
