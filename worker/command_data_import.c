@@ -169,6 +169,8 @@ static char *provenance_of(const struct arguments *a, const struct image_source 
         fprintf(out, " %s", a->path);
     if (a->source.seeded)
         fprintf(out, " --seed %u", a->source.seed);
+    if (a->source.list[DATASET_TRAIN] && a->source.list[DATASET_TEST])
+        fprintf(out, " --part-train %s --part-test %s", a->source.list[DATASET_TRAIN], a->source.list[DATASET_TEST]);
     for (int i = 0; s && i < s->notes_count; i++)
         fprintf(out, "\n%s", s->notes[i]);
     return fclose(out) ? NULL : text;
