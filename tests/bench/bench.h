@@ -25,7 +25,7 @@ void bench_check(int code, const err *e);
 /* Seconds of the calling thread's processor time, so that other programs on the machine do not count, or on the wall where
  * several threads work. */
 double bench_seconds(int threads);
-/* The best time of a call: at least two calls, at most as many as fit into `budget` seconds. */
+/* The best time of a call: at least two calls, at most as many as fit into `budget` seconds; short ones are timed together. */
 double bench_best(void (*call)(void *), void *what, int threads, double budget);
 
 /* Operations in a second of C (m, n) = A (m, k) B', each thread with its own arrays, all threads together. */
