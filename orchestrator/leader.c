@@ -65,7 +65,7 @@ static void look_around(struct leader *l)
     if (t - l->lived > fmax(LIVE_SECONDS, LIVE_TIMES * l->live_took))
         leader_show(l, l->stopping ? "stopping" : "running");
     if (!leader_results_busy(l) && !l->stopping && leader_results_due(l))
-        leader_results_begin(l);
+        leader_results_begin(l, false);
 }
 
 static int leases_out(const struct leader *l)
@@ -249,7 +249,7 @@ static void make_last_results(struct leader *l, err *e)
             leader_take_letter(l, &letter);
         if (!l->copying) {
             last = true;
-            leader_results_begin(l);
+            leader_results_begin(l, true);
         }
         look_around(l);
         mail_flush(l->mail);

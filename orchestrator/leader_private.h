@@ -115,8 +115,8 @@ void leader_show(struct leader *l, const char *state);
 int leader_results_open(struct leader *l, err *e);
 void leader_results_close(struct leader *l);
 bool leader_results_due(const struct leader *l);
-/* Begin to make results.h5. */
-void leader_results_begin(struct leader *l);
+/* Begin to make results.h5.  last: somebody waits for it. */
+void leader_results_begin(struct leader *l, bool last);
 /* Is it still being made?  Must be asked now and then. */
 bool leader_results_busy(struct leader *l);
 
