@@ -117,12 +117,17 @@ static double training(const struct shape *s)
     return forward(s, true) + backward(s);
 }
 
+/* A normally distributed number takes as long as this many operations of a matrix product: some 20 ns. */
+#define NORMAL_FLOP 1500
+
 /* Drawing features of all classes seen and training a head (or the MLP of width d) on them. */
 static double align_flop(const struct shape *s, double epochs, double drawn, double parameters)
 {
     double seen = s->classes_old + s->classes_now;
 
-    return s->classes_old > 0 ? epochs * drawn * (seen * s->width * s->width + s->classes_old * 6 * parameters) : 0;
+    return s->classes_old > 0
+               ? epochs * drawn * (seen * s->width * (s->width + NORMAL_FLOP) + s->classes_old * 6 * parameters)
+               : 0;
 }
 
 static double tii_parameters(const struct shape *s, const union option_value *v)
