@@ -282,14 +282,16 @@ static void read_answer(char *answer, char id[32])
     }
 }
 
-/* Two jobs cannot work in one folder. */
+/* Two jobs cannot work in one folder; one that is just ending is no harm. */
 static int check_jobs(const struct submission *job, err *e)
 {
     struct jobs jobs;
 
-    if (!jobs_read(job->out, &jobs, e) && jobs.count)
-        err_set(e, ERR_BUSY, "job %s of this folder is still there (%s); sluice cancel %s ends it", jobs.list[0].id,
-                jobs.list[0].state, job->out);
+    if (!jobs_read(job->out, &jobs, e))
+        for (int i = 0; i < jobs.count && !e->code; i++)
+            if (strcmp(jobs.list[i].state, "COMPLETING"))
+                err_set(e, ERR_BUSY, "job %s of this folder is still there (%s); sluice cancel %s ends it",
+                        jobs.list[i].id, jobs.list[i].state, job->out);
     jobs_free(&jobs);
     return e->code;
 }

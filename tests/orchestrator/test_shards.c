@@ -18,7 +18,7 @@
 static const char *program;
 
 /* Run "program WORDS", its output to words.txt; its exit status. */
-static int call(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static int call(const char *format, ...)
 {
     char words[1000];
     int n = snprintf(words, sizeof words, "%s ", program);
