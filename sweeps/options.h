@@ -66,6 +66,7 @@ enum stage_kind {
     O(GATE_SCOPE, "gate.scope", CHOICE, "layer", 0, 0, "layer|head", "", "WEJ", "two scalars for each prompted block or for each of its heads") \
     O(GATE_A0, "gate.a0", REAL, "1", -100, 100, "", "", "WJ", "initial inner scale a0")                                   \
     O(GATE_A1, "gate.a1", REAL, "1", -100, 100, "", "", "WJ", "initial outer scale a1")                                   \
+    O(GATE_LR_FACTOR, "gate.lr_factor", REAL, "1", 0, 1000, "", "", "WJ", "the gate's learning rate over that of the prompts (methods.md Q20)") \
     O(TRAIN_EPOCHS, "train.epochs", INT, "20", 1, 100000, "", "epochs", "WSJ", "passes over a task's training images")    \
     O(TRAIN_BATCH, "train.batch", INT, "128", 1, 65536, "", "images", "WASJ", "images of a training step")                \
     O(TRAIN_LR, "train.lr", REAL, "0.03", 0, 1000, "", "", "WSJ", "learning rate of prompts and gate, before scaling")    \
@@ -89,8 +90,10 @@ enum stage_kind {
     O(TII_ALIGN_LR, "tii.align_lr", REAL, "0.005", 0, 1000, "", "", "I", "learning rate of the alignment, before scaling") \
     O(STATISTICS_KIND, "statistics.kind", CHOICE, "covariance", 0, 0, "covariance|variance|multi_centroid", "", "IWA", "what is kept of a class's features (methods.md 1.5)") \
     O(STATISTICS_CENTROIDS, "statistics.centroids", INT, "10", 1, 1000, "", "", "IWA", "multi_centroid: clusters for each class") \
+    O(ALIGN_STEPS, "align.steps", CHOICE, "old", 0, 0, "old|seen", "", "IA", "steps of an alignment epoch: one for each class of earlier tasks, or for each class seen (methods.md Q4)") \
     O(TAP_EPOCHS, "tap.epochs", INT, "30", 0, 100000, "", "epochs", "A", "epochs of alignment after each task but the first; 0 for none") \
     O(TAP_LR, "tap.lr", REAL, "0.005", 0, 1000, "", "", "A", "learning rate of the alignment, not scaled (methods.md Q11)")     \
+    O(TAP_LR_SCALING, "tap.lr_scaling", BOOL, "false", 0, 0, "", "", "A", "multiply tap.lr by train.batch/256, too (methods.md Q11)") \
     O(TAP_SAMPLES, "tap.samples", INT, "0", 0, 1000000, "", "features", "A", "features drawn for each class and epoch, and used in each step; 0: five batches") \
     O(EVALUATE_BATCH, "evaluate.batch", INT, "128", 1, 65536, "", "images", "E", "images of an evaluation step; matters with prompt.layout official and evaluate.vote batch") \
     O(EVALUATE_VOTE, "evaluate.vote", CHOICE, "sample", 0, 0, "sample|batch", "", "E", "each sample's own inferred task, or the batch's most frequent (methods.md Q6)") \

@@ -1,7 +1,7 @@
 /* worker/align.h - alignment on features drawn from class statistics: of the head (TAP) or of MLP and head (TII)  (methods.md 1.6).
  *
  * For each epoch, `samples` features are drawn for every class seen, classes in the order of the tasks, shuffled together, and
- * used in `minibatches` steps of `samples` rows (the official code takes as many steps as there are earlier classes, methods.md Q4),
+ * used in `minibatches` steps of `samples` rows (the official code takes as many steps as there are earlier classes, methods.md Q4, align.steps),
  * each a cross-entropy over the classes seen, SGD with momentum 0.9, its rate a cosine over the epochs.  The state between epochs
  * goes into the part file `align` (part.h). */
 #ifndef WORKER_ALIGN_H

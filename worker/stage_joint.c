@@ -71,7 +71,7 @@ static int work(struct stage_run *run, struct prompt_trainer *t, err *e)
     struct option_reader *r = &run->options;
     int batch = (int)option_int(r, OPTION_TRAIN_BATCH), epochs = (int)option_int(r, OPTION_TRAIN_EPOCHS);
     double rate = stage_rate(run, option_real(r, OPTION_TRAIN_LR), batch),
-           factor = option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
+           factor = option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR), gate_factor = option_real(r, OPTION_GATE_LR_FACTOR);
     double a0 = option_real(r, OPTION_GATE_A0), a1 = option_real(r, OPTION_GATE_A1);
     uint64_t init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT);
     const char *gate_train = option_choice(r, OPTION_GATE_TRAIN);
@@ -100,7 +100,7 @@ static int work(struct stage_run *run, struct prompt_trainer *t, err *e)
         return err_set(e, ERR_NOMEM, "no memory for a list of images");
     for (size_t i = 0; i < t->count; i++)
         t->positions[i] = i;
-    if (prompt_trainer_create(t, batch, rate, strcmp(gate_train, "never") ? rate : 0, rate * factor, e))
+    if (prompt_trainer_create(t, batch, rate, strcmp(gate_train, "never") ? rate * gate_factor : 0, rate * factor, e))
         return e->code;
     prompting_init_prompt(&t->prompting, init_seed, 0, parameters_value(&t->parameters, "prompt"));
     prompting_init_scalars(&t->prompting, a0, a1, parameters_value(&t->parameters, "scalars"));

@@ -154,13 +154,14 @@ static int work(struct tap_stage *s, err *e)
     uint64_t init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT),
              data_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA);
     bool fc_norm = !strcmp(option_choice(r, OPTION_FEATURE_NORM), "fc_norm");
+    bool all = !strcmp(option_choice(r, OPTION_ALIGN_STEPS), "seen"), scaling = option_bool(r, OPTION_TAP_LR_SCALING);
     h5 *file;
 
     if (e->code || read_test(s, &classes, e) || stage_sequence(s->run, classes, &s->sequence, e))
         return e->code;
     samples = samples ? samples : 5 * batch;
     s->shape = (struct classifier_shape){classes, s->test.width, fc_norm};
-    classifier_add(&s->parameters, &s->shape, rate);
+    classifier_add(&s->parameters, &s->shape, scaling ? rate * batch / 256 : rate);
     s->seen = stage_allowed(&s->sequence, 0, task, e);
     s->logits = malloc((size_t)samples * (size_t)classes * sizeof *s->logits);
     s->statistics = calloc((size_t)classes, sizeof *s->statistics);
@@ -173,7 +174,7 @@ static int work(struct tap_stage *s, err *e)
         struct align a = {.parameters = &s->parameters,
                           .epochs = epochs,
                           .samples = samples,
-                          .minibatches = s->sequence.first[task],
+                          .minibatches = s->sequence.first[task + all],
                           .classes_seen = s->sequence.first[task + 1],
                           .class_ids = s->sequence.ids,
                           .statistics = s->statistics,

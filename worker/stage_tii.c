@@ -24,7 +24,7 @@ struct tii_options {
     double rate, align_rate, clip;
     struct schedule schedule;
     uint64_t init_seed, data_seed;
-    bool augment;
+    bool augment, align_all; /* align_all: a step for each class seen, not only for those of earlier tasks */
 };
 
 struct tii_stage {
@@ -60,6 +60,7 @@ static int read_options(struct tii_stage *s, err *e)
     s->o.init_seed = (uint64_t)option_int(r, OPTION_SEEDS_INIT);
     s->o.data_seed = (uint64_t)option_int(r, OPTION_SEEDS_DATA);
     s->o.augment = option_bool(r, OPTION_DATASET_AUGMENT);
+    s->o.align_all = !e->code && !strcmp(option_choice(r, OPTION_ALIGN_STEPS), "seen");
     return e->code;
 }
 
@@ -223,7 +224,7 @@ static int align(struct tii_stage *s, err *e)
         struct align a = {.parameters = &s->model.parameters,
                           .epochs = s->o.align_epochs,
                           .samples = s->o.batch,
-                          .minibatches = s->sequence.first[task],
+                          .minibatches = s->sequence.first[task + s->o.align_all],
                           .classes_seen = seen,
                           .class_ids = s->sequence.ids,
                           .statistics = statistics,

@@ -16,7 +16,7 @@ struct wtp_stage {
     double clip;
     struct schedule schedule;
     bool transfer;
-    double a0, a1, rate, head_rate;
+    double a0, a1, rate, gate_rate, head_rate;
     uint64_t init_seed;
     float *last_prompt, *earlier_mean, *class_means; /* of the earlier tasks */
     float *scalars;                                  /* of the task before */
@@ -32,6 +32,7 @@ static int read_options(struct wtp_stage *s, err *e)
     s->epochs = (int)option_int(r, OPTION_TRAIN_EPOCHS);
     s->batch = (int)option_int(r, OPTION_TRAIN_BATCH);
     s->rate = stage_rate(s->run, option_real(r, OPTION_TRAIN_LR), s->batch);
+    s->gate_rate = s->rate * option_real(r, OPTION_GATE_LR_FACTOR);
     s->head_rate = s->rate * option_real(r, OPTION_TRAIN_HEAD_LR_FACTOR);
     s->clip = option_real(r, OPTION_TRAIN_CLIP);
     s->schedule = stage_schedule(s->run, OPTION_TRAIN_SCHEDULE, s->epochs);
@@ -270,7 +271,8 @@ static int work(struct wtp_stage *s, err *e)
     material_order(&t->material, &t->sequence);
     if (material_of_task(&t->material, DATASET_TRAIN, &t->sequence, task, &t->positions, &t->count, e) ||
         read_history(s, e) ||
-        prompt_trainer_create(t, s->batch, s->rate, gate_learns(gate_train, task) ? s->rate : 0, s->head_rate, e) ||
+        prompt_trainer_create(t, s->batch, s->rate, gate_learns(gate_train, task) ? s->gate_rate : 0, s->head_rate,
+                              e) ||
         initial_values(s, e))
         return e->code;
     t->allowed = stage_allowed(&t->sequence, task, task, e);

@@ -707,10 +707,12 @@ static void an_alignment_takes_as_many_steps_as_there_are_old_classes(void **sta
     static const struct {
         const char *options;
         double tii, tap; /* rows of a step */
+        bool all;        /* a step for each class seen */
     } rows[] = {
-        {SHORT " train.batch=5 tii.batch=7", 7, 25}, /* five batches */
-        {SHORT " train.batch=9 tii.batch=4", 4, 45},
-        {SHORT " train.batch=5 tii.batch=7 tap.samples=11", 7, 11},
+        {SHORT " train.batch=5 tii.batch=7", 7, 25, false}, /* five batches */
+        {SHORT " train.batch=9 tii.batch=4", 4, 45, false},
+        {SHORT " train.batch=5 tii.batch=7 tap.samples=11", 7, 11, false},
+        {SHORT " train.batch=5 tii.batch=7 align.steps=seen", 7, 25, true},
     };
 
     (void)state;
@@ -724,12 +726,12 @@ static void an_alignment_takes_as_many_steps_as_there_are_old_classes(void **sta
             const struct record *tii = &r[trial_stage(&t, STAGE_TII, task)],
                                 *tap = &r[trial_stage(&t, STAGE_TAP, task)];
             const struct record *wtp = &r[trial_stage(&t, STAGE_WTP, task)];
-            int old = 2 * task, epochs = task ? 2 : 0;
+            int steps = 2 * task + (rows[i].all ? 2 : 0), epochs = task ? 2 : 0;
 
             check_epochs(tii, "tii", task, "train", 2, 2 * WORLD_TRAIN);
             check_epochs(wtp, "wtp", task, "train", 2, 2 * WORLD_TRAIN);
-            check_epochs(tii, "tii", task, "align", epochs, old * rows[i].tii);
-            check_epochs(tap, "tap", task, "align", epochs, old * rows[i].tap);
+            check_epochs(tii, "tii", task, "align", epochs, steps * rows[i].tii);
+            check_epochs(tap, "tap", task, "align", epochs, steps * rows[i].tap);
             assert_int_equal(tap->accuracy_count, (task + 1) * (task ? 2 : 1)); /* before and after */
         }
         free(r);
