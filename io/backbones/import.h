@@ -36,8 +36,8 @@ struct import_report {
     char *notes;                   /* lines for the user: warnings and what was recognised; "" */
     uint64_t parameters;
     uint64_t file_bytes;
-    char file_sum[SHA256_HEX];    /* SHA-256 of the file's bytes */
-    char tensors_sum[SHA256_HEX]; /* SHA-256 of names and numbers; see sums.h */
+    char file_sum[CHECKSUM_HEX];    /* SHA-256 of the file's bytes */
+    char tensors_sum[CHECKSUM_HEX]; /* SHA-256 of names and numbers; see sums.h */
 };
 
 /* On failure the report holds what was found until then, its problems above all, and must be freed all the same.

@@ -3,14 +3,13 @@
 #define IO_BACKBONES_SUMS_H
 
 #include "io/backbone.h"
+#include "io/checksum.h"
 #include "io/containers/source.h"
 
-enum { SHA256_HEX = 65 };
-
 /* Of a file's bytes, as sha256sum prints it. */
-int sum_of_source(const struct source *s, char hex[SHA256_HEX], err *e);
+int sum_of_source(const struct source *s, char hex[CHECKSUM_HEX], err *e);
 /* Of the tensors in the order class token, positions, patches, blocks, final norm: each its name, a zero byte, and its
  * numbers as little-endian float32.  Equal for equal weights, whatever container they came in. */
-int sum_of_weights(const struct backbone_weights *w, char hex[SHA256_HEX], err *e);
+int sum_of_weights(const struct backbone_weights *w, char hex[CHECKSUM_HEX], err *e);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "io/containers/fault.h"
-#include "io/datasets/checksum.h"
+#include "io/checksum.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/lists.h"
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "io/containers/fault.h"
-#include "io/datasets/checksum.h"
+#include "io/checksum.h"
 #include "io/datasets/folder.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/lists.h"
@@ -38,7 +38,7 @@ static int note_split(struct image_source *s, const char *prefix, err *e)
     char hex[CHECKSUM_HEX];
     size_t all = s->part[DATASET_TRAIN].count + s->part[DATASET_TEST].count;
 
-    if (checksum_files(s, DATASET_TEST, prefix, hex, e))
+    if (source_listing_sum(s, DATASET_TEST, prefix, hex, e))
         return e->code;
     for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
         if (!strcmp(hex, splits[i].test_listing)) {
@@ -82,7 +82,7 @@ static int open_undivided(struct image_source *s, uint32_t seed, err *e)
     char hex[CHECKSUM_HEX];
 
     if (!take_classes(s, "", &classes, e) && !folder_add_classes(s, DATASET_TRAIN, "", &classes, e) &&
-        !checksum_files(s, DATASET_TRAIN, "", hex, e)) {
+        !source_listing_sum(s, DATASET_TRAIN, "", hex, e)) {
         if (strcmp(hex, all_listing))
             source_note(s,
                         "the file names are not the published ones (%zu images, %d were published), so the split "

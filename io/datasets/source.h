@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "io/below.h"
+#include "io/checksum.h"
 #include "io/dataset.h"
 #include "io/err.h"
 
@@ -96,5 +97,10 @@ int source_reserve(struct image_source *s, enum dataset_part part, size_t count,
  * image. */
 int source_add_pixels(struct image_source *s, enum dataset_part part, const char *where, const uint8_t *pixels,
                       const uint8_t *labels, size_t count, err *e);
+
+/* SHA-256 of the names of a part's files below `prefix` ("train/"; "": all of the name), sorted, each with a line feed behind
+ * it: what published splits are told by.  ERR_NOMEM, ERR_SYSTEM. */
+int source_listing_sum(const struct image_source *s, enum dataset_part part, const char *prefix, char hex[CHECKSUM_HEX],
+                       err *e);
 
 #endif

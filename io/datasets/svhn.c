@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "io/containers/fault.h"
-#include "io/datasets/checksum.h"
+#include "io/checksum.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/mat5.h"
 

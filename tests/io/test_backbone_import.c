@@ -41,7 +41,7 @@ const char *__lsan_default_suppressions(void)
 
 /* One line of good.txt. */
 struct row {
-    char file[64], profile[16], recognised[16], sum[SHA256_HEX];
+    char file[64], profile[16], recognised[16], sum[CHECKSUM_HEX];
     int side, patch, heads;
 };
 

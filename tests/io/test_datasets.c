@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "io/containers/fault.h"
-#include "io/datasets/checksum.h"
+#include "io/checksum.h"
 #include "io/datasets/folder.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/lists.h"
@@ -343,7 +343,7 @@ static void a_split_of_30000_is_torch_s(void **state)
     for (size_t k = 0; k < 5; k++)
         for (size_t i = 0; i < 6000; i++)
             assert_int_not_equal(s.part[DATASET_TEST].labels[i], first[k]);
-    GOOD(checksum_files(&s, DATASET_TEST, "", hex, &e));
+    GOOD(source_listing_sum(&s, DATASET_TEST, "", hex, &e));
     s.root.path = NULL;
     image_source_close(&s);
     if (!(file = fopen("good/split.txt", "r"))) {
