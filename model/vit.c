@@ -225,13 +225,17 @@ struct vit_batch {
 enum { KEPT_COLUMNS = 128 };
 
 /* Weight gradients are summed in this many fixed lanes (chunk i in lane i mod LANES), then lane by lane. */
-enum { LANES = 4, CHUNK_ROWS = 512 };
+enum { LANES = 4, CHUNK_ROWS = 520 };
 
+/* An even number, and a multiple of four where there are many, so that two or four threads have equal shares. */
 static int chunks_of(const struct vit_shape *s, int B)
 {
-    int64_t rows = (int64_t)B * vit_tokens(s), chunks = (rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    int images = CHUNK_ROWS / vit_tokens(s) > 1 ? CHUNK_ROWS / vit_tokens(s) : 1;
+    int chunks = (B + images - 1) / images, step = chunks > 4 ? 4 : 2;
 
-    return chunks > B ? B : (int)chunks;
+    if (chunks > 1)
+        chunks = (chunks + step - 1) / step * step;
+    return chunks > B ? B : chunks;
 }
 
 static int chunk_start(int B, int chunks, int chunk)
@@ -615,8 +619,8 @@ void vit_forward(vit_batch *batch, const struct vit_weights *w, const float *ima
     batch->images = images;
     batch->prefix = prefix;
     batch->B = B;
-#pragma omp parallel num_threads(batch->threads)
-    for (int i = omp_get_thread_num(); i < chunks; i += omp_get_num_threads()) {
+#pragma omp parallel for num_threads(batch->threads) schedule(dynamic)
+    for (int i = 0; i < chunks; i++) {
         struct chunk c = chunk_of(batch, w, i, chunks);
 
         embed(&c);
@@ -834,8 +838,8 @@ static void backward_to_prompts(vit_batch *batch, const struct vit_weights *w, c
     size_t stride = prompt + scalars;
 
     memset(batch->chunk_gradients, 0, (size_t)chunks * stride * sizeof(float));
-#pragma omp parallel num_threads(batch->threads)
-    for (int i = omp_get_thread_num(); i < chunks; i += omp_get_num_threads()) {
+#pragma omp parallel for num_threads(batch->threads) schedule(dynamic)
+    for (int i = 0; i < chunks; i++) {
         float *part = batch->chunk_gradients + (size_t)i * stride;
         struct chunk c = chunk_of(batch, w, i, chunks);
 

@@ -12,7 +12,7 @@
 #include "model/blas.h"
 #include "model/kernels.h"
 
-enum { SQUARE = 1024, CHUNK_ROWS = 512, LENGTH = 5 };
+enum { SQUARE = 1024, CHUNK_ROWS = 520, LENGTH = 5 };
 
 struct product {
     int m, n, k, threads, repeats;

@@ -134,7 +134,7 @@ static void weight_gradients(void **state)
         }
 }
 
-/* 40 images of 17 tokens make one chunk, 200 make four: bits do not depend on threads or on what is kept. */
+/* 200 images of 17 tokens make eight chunks: bits do not depend on threads or on what is kept. */
 static void same_bits_everywhere(void **state)
 {
     const struct vit_shape shape = {.side = 16, .patch = 4, .width = 16, .depth = 3, .heads = 2, .hidden = 32};
