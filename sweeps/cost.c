@@ -121,13 +121,15 @@ static double training(const struct shape *s)
 #define NORMAL_FLOP 1500
 
 /* Drawing features of all classes seen and training a head (or the MLP of width d) on them. */
-static double align_flop(const struct shape *s, double epochs, double drawn, double parameters)
+static double align_flop(const struct shape *s, const union option_value *v, double epochs, double drawn,
+                         double parameters)
 {
     double seen = s->classes_old + s->classes_now;
+    double steps =
+        strcmp(option_choice_text(OPTION_ALIGN_STEPS, v[OPTION_ALIGN_STEPS].integer), "seen") ? s->classes_old : seen;
 
-    return s->classes_old > 0
-               ? epochs * drawn * (seen * s->width * (s->width + NORMAL_FLOP) + s->classes_old * 6 * parameters)
-               : 0;
+    return s->classes_old > 0 ? epochs * drawn * (seen * s->width * (s->width + NORMAL_FLOP) + steps * 6 * parameters)
+                              : 0;
 }
 
 static double tii_parameters(const struct shape *s, const union option_value *v)
@@ -156,7 +158,7 @@ static struct cost cost_tii(const struct shape *s, const union option_value *v)
     double parameters = tii_parameters(s, v), epochs = (double)v[OPTION_TII_EPOCHS].integer;
     double images = v[OPTION_DATASET_AUGMENT].integer ? epochs * s->train * forward(s, false) : 0;
     double align =
-        align_flop(s, (double)v[OPTION_TII_ALIGN_EPOCHS].integer, (double)v[OPTION_TII_BATCH].integer, parameters);
+        align_flop(s, v, (double)v[OPTION_TII_ALIGN_EPOCHS].integer, (double)v[OPTION_TII_BATCH].integer, parameters);
 
     return (struct cost){images + epochs * s->train * 6 * parameters + s->train * s->width * s->width + align,
                          4 * parameters + statistics_bytes(s), 16 * parameters};
@@ -191,7 +193,7 @@ static struct cost cost_tap(const struct shape *s, const union option_value *v)
     double drawn = (double)v[OPTION_TAP_SAMPLES].integer, head = s->width * s->classes;
 
     drawn = drawn > 0 ? drawn : 5 * (double)v[OPTION_TRAIN_BATCH].integer;
-    return (struct cost){align_flop(s, (double)v[OPTION_TAP_EPOCHS].integer, drawn, head) +
+    return (struct cost){align_flop(s, v, (double)v[OPTION_TAP_EPOCHS].integer, drawn, head) +
                              (s->test + s->test_old) * 2 * head,
                          4 * head, 4 * drawn * (s->classes_old + s->classes_now) * s->width};
 }
