@@ -238,6 +238,14 @@ static void note_comparisons(struct report *r)
         document_note(r->d, "The permutation test is exact and done for up to %d pairs.", PERMUTATION_PAIRS);
 }
 
+static bool any_pairs(const struct ablation *a)
+{
+    for (size_t i = 0; i < a->comparisons_count; i++)
+        if (a->comparisons[i].paired.difference.count)
+            return true;
+    return false;
+}
+
 static void compose_differences(struct report *r)
 {
     struct ablation *a = r->a;
@@ -250,6 +258,11 @@ static void compose_differences(struct report *r)
         return;
     if (!a->comparisons_count) {
         document_note(r->d, "No row differs from another only by being the baseline (%s), so nothing is compared.",
+                      baseline_name(r, wanted));
+        return;
+    }
+    if (!any_pairs(a)) {
+        document_note(r->d, "No row has a seed in common with the baseline (%s) yet, so nothing is compared.",
                       baseline_name(r, wanted));
         return;
     }
@@ -297,6 +310,15 @@ static bool is_compared(const struct ablation *a, int factor)
     return false;
 }
 
+static bool any_compared(const struct ablation *a)
+{
+    bool any = false;
+
+    for (int i = 0; i < a->by_count; i++)
+        any |= is_compared(a, i);
+    return any;
+}
+
 static void note_not_compared(struct report *r)
 {
     const char *names = "";
@@ -340,7 +362,6 @@ static void compose_effects(struct report *r)
         put_estimate(r->d, t, &x->effect);
         put_estimate(r->d, t, &x->effect);
     }
-    note_not_compared(r);
 }
 
 static void compose_variance(struct report *r)
@@ -428,8 +449,9 @@ static void compose_factors(struct report *r)
         return;
     document_heading(r->d, "What each option does");
     plot_effects(r->d, a, r->e);
-    if (a->effects_count)
+    if (any_compared(a))
         compose_effects(r);
+    note_not_compared(r);
     compose_variance(r);
     for (int i = 0; i < a->by_count; i++)
         for (int j = i + 1; j < a->by_count; j++)

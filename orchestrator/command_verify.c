@@ -9,6 +9,7 @@
 #include "io/h5.h"
 #include "io/store.h"
 #include "orchestrator/arguments.h"
+#include "orchestrator/changes.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/lock.h"
 #include "orchestrator/origin.h"
@@ -88,6 +89,26 @@ static void check_results(const struct study *s, struct findings *f)
     results_free(&r);
 }
 
+/* Finished stages that the sweep, as it is planned today, does not have: no damage, but their trials are missed in results.h5. */
+static void tell_unused(const struct study *s)
+{
+    char *why = changes_why(&s->plan, &s->plan, &s->history);
+    int finished = 0;
+
+    for (int i = 0; i < s->history.stages_count; i++)
+        finished += s->history.stages[i].finished;
+    for (int i = 0; i < s->plan.stages_count; i++)
+        finished -= s->standing.finished[i];
+    if (finished > 0)
+        printf("%d finished stages are of no use to the sweep as it is: it was edited, or other data, weights or code "
+               "made "
+               "them\n",
+               finished);
+    for (char *rest = why, *line; finished > 0 && (line = strsep(&rest, "\n")) && *line;)
+        printf("  %s\n", line);
+    free(why);
+}
+
 static void check_all(const struct study *s, struct findings *f)
 {
     int checkpoints = 0;
@@ -103,6 +124,7 @@ static void check_all(const struct study *s, struct findings *f)
     printf("ledger: %llu records%s; %d checkpoints and results.h5 compared with it\n",
            (unsigned long long)s->ledger.records, s->ledger.torn ? ", and a torn tail that the next run drops" : "",
            checkpoints);
+    tell_unused(s);
 }
 
 static int salvage(const struct folder *f, err *e)
