@@ -69,11 +69,12 @@ void submit_learn_from(plan_recall *recall, double (*gflops)(void))
 
 /* ---- before ---- */
 
-/* The output folder, absolute, without a '/' at the end. */
+/* The output folder, absolute, without a '/' at the end; of one shard, the shard's own. */
 static int name_out(const struct arguments *a, const struct sweep *s, char out[PATH_MAX], err *e)
 {
     char here[PATH_MAX] = "";
     const char *given = a->out ? a->out : s->setting[SETTING_NAME].text, *folder = a->out ? "" : "runs/";
+    char shard[SHARD_NAME];
     size_t n;
 
     if (a->out && !*a->out)
@@ -85,6 +86,10 @@ static int name_out(const struct arguments *a, const struct sweep *s, char out[P
         return err_set(e, ERR_USAGE, "%.200s...: this path is too long", given);
     while (n > 1 && out[n - 1] == '/')
         out[--n] = 0;
+    shard_folder(s, shard);
+    if (*shard && strcmp(strrchr(out, '/') + 1, shard) &&
+        n + (size_t)snprintf(out + n, PATH_MAX - n, "/%s", shard) >= PATH_MAX)
+        return err_set(e, ERR_USAGE, "%.200s...: this path is too long", given);
     return 0;
 }
 

@@ -359,7 +359,7 @@ static const char end[] =
     "    echo \"sluice: $fruitless jobs in a row have come no further; giving up.  A longer slurm.time may help.\"\n"
     "    exit 75\n"
     "fi\n"
-    "echo \"sluice: job $job ends with status $status and work left; it goes on in another job\"\n"
+    "echo \"sluice: job $job ends with status $status and work left\"\n"
     "again\n"
     "exit 75\n";
 

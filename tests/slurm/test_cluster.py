@@ -321,7 +321,7 @@ def tests(c):
         check(int(job.show()["Restarts"]) >= restarts, f"{job.name}: {job.show()['Restarts']} restarts")
         check(results(job.folder) == results(calm.folder), f"{job.name}: other results than an undisturbed run")
         print(f"{job.name}: done after {1 + int(job.show()['Restarts'])} starts")
-    check("goes on in another job" in short.log(), short.log())
+    check("and work left" in short.log(), short.log())
     check("ends with status 137" in killed.log(), killed.log())
     array_is_done(shards, whole.folder)
     quickstart_is_done(small)

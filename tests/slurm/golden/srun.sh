@@ -94,6 +94,6 @@ if ((fruitless >= most_fruitless)); then
     echo "sluice: $fruitless jobs in a row have come no further; giving up.  A longer slurm.time may help."
     exit 75
 fi
-echo "sluice: job $job ends with status $status and work left; it goes on in another job"
+echo "sluice: job $job ends with status $status and work left"
 again
 exit 75
