@@ -135,6 +135,7 @@ static void loop(struct leader *l)
             leader_take_letter(l, &letter);
             active = true;
         }
+        l->listened = clock_monotonic();
         leader_hand_out(l);
         if (clock_monotonic() - l->synced > fmax(SYNC_SECONDS, SYNC_TIMES * l->sync_took))
             leader_sync(l);
@@ -247,6 +248,7 @@ static void make_last_results(struct leader *l, err *e)
     for (bool last = false; leader_results_busy(l) || !last;) {
         while (mail_next(l->mail, &letter)) /* nothing is out: greetings at most */
             leader_take_letter(l, &letter);
+        l->listened = clock_monotonic();
         if (!l->copying) {
             last = true;
             leader_results_begin(l, true);

@@ -60,10 +60,11 @@ struct leader {
     bool work_changed; /* someone may be able to take something */
     bool stopping, abrupt, no_workers;
     char stop_reason[128];
-    double stop_asked, stop_seconds;                /* when, and how long what is running may take to stop */
-    double saves_after[STAGE_KIND_COUNT];           /* see struct queue_plan */
-    double margin;                                  /* s between the last work and the end of everything */
-    err storage;                                    /* why nothing can be written any more */
+    double stop_asked, stop_seconds;      /* when, and how long what is running may take to stop */
+    double saves_after[STAGE_KIND_COUNT]; /* see struct queue_plan */
+    double margin;                        /* s between the last work and the end of everything */
+    err storage;                          /* why nothing can be written any more */
+    double listened; /* monotonic s when all letters that had come were read: silence is counted up to then */
     double synced, looked, lived, beaten, resulted; /* monotonic s */
     double sync_took, live_took;                    /* the last time, s */
     bool unshown;                                   /* facts since results.h5 was made */

@@ -88,8 +88,8 @@ void leader_look_after_workers(struct leader *l)
         if (rank_is_gone(&w->hello)) {
             snprintf(why, sizeof why, "the worker's process %d has died", (int)w->hello.pid);
             give_up(l, r, why);
-        } else if (t - w->heard > l->o->patience) {
-            snprintf(why, sizeof why, "nothing was heard from the worker for %.0f s", t - w->heard);
+        } else if (l->listened - w->heard > l->o->patience) { /* not counting what we ourselves slept */
+            snprintf(why, sizeof why, "nothing was heard from the worker for %.0f s", l->listened - w->heard);
             give_up(l, r, why);
         } else if (w->leases_count > 1 && t - w->began > PATIENT_SECONDS) {
             take_back_waiting(l, r);

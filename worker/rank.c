@@ -42,7 +42,7 @@ struct worker {
     bool quit, abrupt;
     bool welcomed;
     struct hello_message leader;
-    double heard, beaten, looked, flushed; /* s */
+    double heard, listened, beaten, looked, flushed; /* s; listened: when all letters that had come were read */
 };
 
 double rank_beat_seconds(double patience)
@@ -251,8 +251,8 @@ static void leave_if_alone(struct worker *w, err *e)
     w->looked = t;
     if (w->welcomed && rank_is_gone(&w->leader))
         err_set(e, ERR_WORKER, "rank 0 has died");
-    else if (t - w->heard > (w->welcomed ? 1 : START_PATIENCES) * w->options->patience)
-        err_set(e, ERR_WORKER, "nothing was heard from rank 0 for %.0f s", t - w->heard);
+    else if (w->listened - w->heard > (w->welcomed ? 1 : START_PATIENCES) * w->options->patience)
+        err_set(e, ERR_WORKER, "nothing was heard from rank 0 for %.0f s", w->listened - w->heard);
 }
 
 /* One round; true if something happened. */
@@ -266,6 +266,7 @@ static bool turn(struct worker *w)
         obey(w, &l);
         active = true;
     }
+    w->listened = clock_monotonic();
     if (supervisor_poll(w->supervisor, &end)) {
         report(w, &end);
         active = true;
