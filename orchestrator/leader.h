@@ -25,7 +25,8 @@ struct leader_options {
     int threads;                 /* of each trainer; 0: the workers decide */
     bool show;                   /* progress on stderr */
     const char *version;         /* of the program, for the records */
-    /* Called every few seconds when something has changed, and at the end: makes results.h5.  May be NULL. */
+    /* Called now and then when something has changed, and at the end, in a copy of this process: makes results.h5.  May be
+     * NULL. */
     int (*results)(void *context, const struct history *h, const struct standing *s, err *e);
     void *context;
     void (*beat)(void *context); /* called about once a second, with the same context: a sign of life for the lock */
