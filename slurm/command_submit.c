@@ -303,12 +303,14 @@ static int check_jobs(const struct submission *job, err *e)
 
 static int refuse(const struct submission *job, int status, char *answer, const char *path, err *e)
 {
+    bool too_many = job->array.shards && (strcasestr(answer, "limit") || strcasestr(answer, "array"));
+
     for (char *p = answer; *p; p++)
         if (*p == '\n')
             *p = p[1] ? ' ' : 0;
     return err_set(e, ERR_CONFIG, "sbatch refused the job (status %d): %s; the script is %s%s", status,
                    *answer ? answer : "it does not say why", path,
-                   job->array.shards ? "; slurm.max_jobs=N makes an array of fewer elements for the same shards" : "");
+                   too_many ? "; slurm.max_jobs=N makes an array of fewer elements for the same shards" : "");
 }
 
 static void tell(const struct submission *job, const char *id)
