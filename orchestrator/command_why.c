@@ -52,7 +52,8 @@ static void explain_stage(const struct study *s, int stage)
     } else
         printf("not run yet");
     if (known && known->attempts > 1)
-        printf(" (%d attempts, the last failure: %s)", known->attempts, cause_meaning(known->cause));
+        printf(" (%d attempts%s%s)", known->attempts, known->cause == CAUSE_none ? "" : ", the last failure: ",
+               known->cause == CAUSE_none ? "" : cause_meaning(known->cause));
     if (others > 0)
         printf("; shared with %d other trial%s", others, others > 1 ? "s" : "");
     putchar('\n');
