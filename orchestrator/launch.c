@@ -108,8 +108,9 @@ static int open_log(const struct folder *f)
     return fd;
 }
 
-/* What keeps the other ranks alive when one dies; ranks share cores with rank 0, which is idle; and no reading from another
- * process's memory, which ends a rank when that process is gone. */
+/* What keeps the other ranks alive when one dies; ranks share cores with rank 0, which is idle; no reading from another
+ * process's memory, which ends a rank when that process is gone; and no giving up the processor at every look for messages: ranks
+ * sleep by themselves. */
 static const char *const mpirun_words[] = {
     "mpirun",
     "--mca",
@@ -121,6 +122,9 @@ static const char *const mpirun_words[] = {
     "--mca",
     "btl_vader_single_copy_mechanism",
     "none",
+    "--mca",
+    "mpi_yield_when_idle",
+    "0",
     "--bind-to",
     "none",
     "--oversubscribe",

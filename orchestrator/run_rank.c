@@ -156,6 +156,7 @@ int run_rank(const struct run_options *o)
 
     /* Reading from the memory of a process that has died would end this one. */
     setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
+    setenv("OMPI_MCA_mpi_yield_when_idle", "0", 0); /* ranks sleep by themselves */
     MPI_Init(NULL, NULL);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rank == 0)
