@@ -60,7 +60,7 @@ static void begin(const char *sweep, const char *out, int workers, int finished)
     pid_t run;
 
     clean(out);
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     run = runs_start(sweep, out, workers, 5);
     assert_true(runs_wait_finished(out, finished));
     kill(run, signals[next++ % (sizeof signals / sizeof *signals)]);
@@ -123,7 +123,7 @@ static void test_a_bad_rank_is_benched(void **state)
 
     (void)state;
     clean("bench");
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     setenv("FAKE_BAD_RANK", "1", 1);
     run = runs_start("small.yaml", "bench", 3, 5);
     while (!seen && runs_clock() < end && command("status bench") >= 0)
@@ -202,7 +202,7 @@ static void test_vanished_folder(void **state)
     (void)state;
     clean("vanished");
     clean("away");
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     run = runs_start("small.yaml", "vanished", 2, 5);
     assert_true(runs_wait_finished("vanished", 3));
     assert_int_equal(rename("vanished", "away"), 0);

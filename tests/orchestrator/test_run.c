@@ -82,7 +82,7 @@ static void test_interrupt_and_continue(void **state)
 
     (void)state;
     clean("interrupted");
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     run = runs_start("small.yaml", "interrupted", 2, 5);
     assert_true(runs_wait_finished("interrupted", 3));
     start = runs_clock();
@@ -124,7 +124,7 @@ static void test_every_process_may_die(void **state)
     pid_t run[RUNS_ROLES];
 
     (void)state;
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     for (enum runs_role role = 0; role < RUNS_ROLES; role++) {
         pid_t victim;
 
@@ -171,7 +171,7 @@ static void test_second_run_is_refused(void **state)
 
     (void)state;
     clean("shared");
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     first = runs_start("small.yaml", "shared", 1, 5);
     assert_true(runs_wait_finished("shared", 1));
     assert_int_equal(rename("shared.txt", "first.txt"), 0);

@@ -140,7 +140,7 @@ static void begin(const char *out, int finished)
 {
     pid_t run;
 
-    setenv("FAKE_SECONDS", "0.1", 1);
+    setenv("FAKE_SECONDS", RUNS_SLOWNESS > 1 ? "0.5" : "0.1", 1);
     run = runs_start("small.yaml", out, 2, 5);
     assert_true(runs_wait_finished(out, finished));
     kill(run, SIGINT);
