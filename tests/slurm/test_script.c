@@ -24,7 +24,7 @@
 
 static char here[2000]; /* the test's folder */
 
-/* ---- helpers ---- */
+/* ---- what the tests share ---- */
 
 static char *read_file(const char *path)
 {
