@@ -101,7 +101,7 @@ static void test_poison_among_twenty(void **state)
                  poisons[i].seed, RUNS_SLOWNESS > 1 ? "2" : "0.3"); /* sanitizers need some for themselves */
         runs_write_sweep("poison.yaml", "poison", 1, lines);
         clean("poison");
-        assert_int_equal(runs_wait(runs_start("poison.yaml", "poison", 2, 5 * RUNS_SLOWNESS), 60), 1);
+        assert_int_equal(runs_wait(runs_start("poison.yaml", "poison", 2, RUNS_SLOWNESS > 1 ? 12 : 5), 60), 1);
         assert_says("poison.txt", "20 of 21 trials are done, 1 failed");
         if (RUNS_SLOWNESS == 1)
             assert_says("poison.txt", poisons[i].cause);
