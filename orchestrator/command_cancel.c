@@ -86,8 +86,6 @@ static int wait_for(const struct target *t, err *e)
         if (i == 10 * WAIT_SECONDS - 1)
             return err_set(e, ERR_BUSY, "%s: it does not stop", t->folder.root);
     }
-    if (!e->code)
-        folder_clear_stop(&t->folder);
     return e->code;
 }
 
@@ -102,6 +100,9 @@ static int cancel(const struct folder *f, int *jobs, struct targets *t, err *e)
             wait_for(&t->list[i], e);
     if (!e->code)
         batch_cancel_jobs(f->root, jobs, e);
+    for (int i = 0; i < t->count && !e->code; i++) /* only now: a job script reads from it that it must not go on */
+        if (t->list[i].running)
+            folder_clear_stop(&t->list[i].folder);
     return e->code;
 }
 

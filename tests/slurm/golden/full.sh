@@ -81,6 +81,14 @@ incomplete() { # run again?  A crash counts too
     ((status == 75 || status > 128))
 }
 
+cancelled() { # sluice cancel has asked the run to stop, and is about to end the job
+    local out
+    for out in "${outs[@]}"; do
+        [[ ! -e $out/stop ]] || return 0
+    done
+    return 1
+}
+
 submit() { # this job's successor
     local answer
     if answer=$(sbatch --parsable "$root/job.sh"); then
@@ -102,6 +110,10 @@ run
 if ! incomplete; then # it is finished, or cannot go on
     rm -f "$record" "$began"
     exit "$status"
+fi
+if cancelled; then
+    echo "sluice: the run was cancelled; sluice submit continues the sweep"
+    exit 75
 fi
 if [[ $last == TERM ]]; then
     echo "sluice: job $job was told to end; unless SLURM brings it back, sluice submit continues the sweep"
