@@ -239,7 +239,7 @@ static void stopping_does_not_wait_for_the_rest(void **state)
         size_t many[500], good[BATCH];
         const struct batch_request r = {.n = 500, .positions = many};
         struct batch_request first = request_of(1, good);
-        struct factory f = {0};
+        struct factory f = {.slow = 20};
         ahead *a = open_ahead(&f, threads);
         float images[BATCH * NUMBERS];
         err e = {0};
@@ -248,7 +248,6 @@ static void stopping_does_not_wait_for_the_rest(void **state)
             many[i] = i % 2 ? BAD : i;
         ahead_soon(a, &r);
         assert_int_equal(ahead_take(a, &first, images, &e), 0);
-        f.slow = 20;
         pause_for(30);
         ahead_free(a);
         assert_in_range(f.made, first.n, first.n + 499); /* 10 seconds would have gone by */
