@@ -18,6 +18,8 @@ struct holder {
     double age; /* s since its last sign of life, by the file system's clock */
 };
 
+enum { LETTING_GO_TRIES = 15 }; /* a tenth of a second each */
+
 static double seconds_of(struct timespec t)
 {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -93,6 +95,18 @@ static int write_self(struct folder_lock *l, err *e)
     return 0;
 }
 
+/* A holder that has just been killed, or a copy of it, may take a moment to let go. */
+static bool take_patiently(int fd, struct flock *whole)
+{
+    for (int tries = 0;; tries++) {
+        if (!fcntl(fd, F_OFD_SETLK, whole))
+            return true;
+        if ((errno != EAGAIN && errno != EACCES) || tries == LETTING_GO_TRIES)
+            return false;
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    }
+}
+
 int lock_take(const char *folder, struct folder_lock *out, err *e)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -105,7 +119,7 @@ int lock_take(const char *folder, struct folder_lock *out, err *e)
     out->fd = open(out->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (out->fd < 0)
         return err_errno(e, "%s", out->path);
-    kernel_lock = !fcntl(out->fd, F_OFD_SETLK, &whole);
+    kernel_lock = take_patiently(out->fd, &whole);
     taken = !kernel_lock && (errno == EAGAIN || errno == EACCES); /* else the file system has no locks */
     known = read_holder(out, &h);
     if (taken)
