@@ -1,5 +1,6 @@
-/* model/blas.h - matrix products.  All arrays row-major float32; OpenBLAS underneath, one thread in each call: parallelism is
- * over chunks of images (vit.h), so that a result does not depend on the number of threads. */
+/* model/blas.h - matrix products that sum over a batch: gradients of weights, the contrastive loss, class statistics.  All arrays
+ * row-major float32; OpenBLAS underneath, one thread in each call: parallelism is over chunks of images (vit.h), so that a result
+ * does not depend on the number of threads.  A row of C may depend on m and n: what must not is in linear.h. */
 #ifndef MODEL_BLAS_H
 #define MODEL_BLAS_H
 

@@ -6,6 +6,7 @@
 
 #include "model/blas.h"
 #include "model/kernels.h"
+#include "model/linear.h"
 #include "model/rng.h"
 
 struct classifier {
@@ -69,17 +70,18 @@ void classifier_free(classifier *c)
 
 void classifier_forward(classifier *c, struct parameters *p, const float *features, int B, float *logits)
 {
-    int C = c->shape.classes, D = c->shape.width;
+    size_t R = (size_t)B, C = (size_t)c->shape.classes, D = (size_t)c->shape.width;
+    const struct kernels *k = kernels_best();
 
     c->B = B;
     c->input = features;
     if (c->shape.fc_norm) {
-        kernels_best()->layer_norm(c->normed, c->xhat, c->rstd, features, parameters_value(p, "fc_norm.weight"),
-                                   parameters_value(p, "fc_norm.bias"), (size_t)B, (size_t)D, 1e-6f);
+        k->layer_norm(c->normed, c->xhat, c->rstd, features, parameters_value(p, "fc_norm.weight"),
+                      parameters_value(p, "fc_norm.bias"), R, D, 1e-6f);
         c->input = c->normed;
     }
-    kernels_best()->add_bias(logits, NULL, parameters_value(p, "head.bias"), (size_t)B, (size_t)C);
-    gemm_nt(B, C, D, 1, c->input, D, parameters_value(p, "head.weight"), D, 1, logits, C);
+    k->add_bias(logits, NULL, parameters_value(p, "head.bias"), R, C);
+    linear_forward(k, R, C, D, c->input, D, parameters_value(p, "head.weight"), true, logits, C);
 }
 
 static void fc_norm_backward(classifier *c, struct parameters *p, float *dfeatures)
@@ -112,7 +114,8 @@ void classifier_backward(classifier *c, struct parameters *p, const float *dlogi
             dbias[k] += dlogits[b * C + k];
     gemm_tn(C, D, c->B, 1, dlogits, C, c->input, D, 0, parameters_gradient(p, "head.weight"), D);
     if (dinput)
-        gemm_nn(c->B, D, C, 1, dlogits, C, parameters_value(p, "head.weight"), D, 0, dinput, D);
+        linear_backward(kernels_best(), (size_t)c->B, (size_t)C, (size_t)D, dlogits, (size_t)C,
+                        parameters_value(p, "head.weight"), false, dinput, (size_t)D);
     if (c->shape.fc_norm)
         fc_norm_backward(c, p, dfeatures);
 }

@@ -1,10 +1,10 @@
-/* model/kernels.h - everything of the network that is not a matrix product: the seam for another back end.
+/* model/kernels.h - everything that must be fast in the network: the seam for another back end.
  *
  * kernels_plain is the definition, written to be read; the fast sets are one source compiled for several instruction sets, and
  * tests/model/test_kernels.c holds each to the plain one.  Arrays are dense and row-major.  No function here allocates.
  * Shape letters: R rows, D width, L prefix length, N tokens.
  *
- * Another back end is another table (kernels.c lists them) and, for the large products, another blas.c. */
+ * Another back end is another table (kernels.c lists them) and, for sums over a batch, another blas.c. */
 #ifndef MODEL_KERNELS_H
 #define MODEL_KERNELS_H
 
@@ -52,7 +52,8 @@ struct kernels {
     /* d (R, L + N): in, the gradient of the probabilities; out, of the scores.  dscalars += gradient of (a0, a1). */
     void (*gated_softmax_backward)(float *d, const float *probabilities, const float *raw, size_t R, size_t L, size_t N,
                                    enum gate gate, float a0, float a1, double dscalars[2]);
-    /* C (m, n) = alpha A B, or += with `add`: the small products of attention.  A's element (i, p) is A[i * row + p * step],
+    /* C (m, n) = alpha A B, or += with `add`: the products of attention and, strip by strip, of linear.h.  An
+     * element of C is a function of its row of A and its column of B, bit for bit: not of m, n or its place.  A's element (i, p) is A[i * row + p * step],
      * B (k, n) has rows ldb apart, of which all numbers up to n rounded up to KERNELS_PAD can be read; C's rows are ldc apart. */
     void (*product)(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
                     size_t ldb, bool add, float *C, size_t ldc);

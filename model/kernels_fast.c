@@ -350,16 +350,17 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
     }
 }
 
-/* ---- small products ---- */
+/* ---- products ---- */
 
+/* A tile's sums, a row's numbers of B and one of A fill the registers: 32 of AVX-512, 16 elsewhere. */
 #if defined(__AVX512F__)
-enum { VECTOR_BYTES = 64, TILE_ROWS = 12 };
+enum { VECTOR_BYTES = 64, TILE_ROWS = 8, TILE_VECTORS = 3 };
 #elif defined(__AVX2__)
-enum { VECTOR_BYTES = 32, TILE_ROWS = 6 };
+enum { VECTOR_BYTES = 32, TILE_ROWS = 6, TILE_VECTORS = 2 };
 #else
-enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
+enum { VECTOR_BYTES = 16, TILE_ROWS = 6, TILE_VECTORS = 2 };
 #endif
-enum { LANES = VECTOR_BYTES / sizeof(float), TILE_VECTORS = 2 };
+enum { LANES = VECTOR_BYTES / sizeof(float) };
 typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias)); /* at any address */
 
 /* The operands of `product`, at one tile. */
@@ -383,6 +384,12 @@ INLINE void store(float *C, vector sum, const struct operands *o, size_t lanes)
         C[j] = (o->add ? C[j] : 0) + o->alpha * sum[j];
 }
 
+/* One number in every lane: a subtraction that the compiler knows to be none. */
+INLINE vector splat(float x)
+{
+    return x - (vector){0};
+}
+
 /* C's tile of `rows` rows and `vectors` vectors, of which `columns` numbers are C's: all sums stay in registers. */
 INLINE void tile(const struct operands *o, const size_t rows, const size_t vectors, size_t columns)
 {
@@ -392,18 +399,21 @@ INLINE void tile(const struct operands *o, const size_t rows, const size_t vecto
     for (size_t p = 0; p < o->k; p++, A += o->step, B += o->ldb) {
         vector b[TILE_VECTORS];
 
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (size_t v = 0; v < vectors; v++)
             b[v] = *(const vector *)(B + v * LANES);
-#pragma GCC unroll 12
-        for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 2
+#pragma GCC unroll 8
+        for (size_t r = 0; r < rows; r++) {
+            vector a = splat(A[r * o->row]);
+
+#pragma GCC unroll 3
             for (size_t v = 0; v < vectors; v++)
-                sum[r][v] += A[r * o->row] * b[v];
+                sum[r][v] += a * b[v];
+        }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (size_t v = 0; v < vectors; v++)
             if (columns > v * LANES)
                 store(o->C + r * o->ldc + v * LANES, sum[r][v], o, columns - v * LANES);
@@ -416,7 +426,9 @@ INLINE void strip(struct operands o, size_t m, const size_t vectors, size_t colu
         tile(&o, TILE_ROWS, vectors, columns);
     for (; m >= 4; m -= 4, o.A += 4 * o.row, o.C += 4 * o.ldc)
         tile(&o, 4, vectors, columns);
-    for (; m; m--, o.A += o.row, o.C += o.ldc)
+    for (; m >= 2; m -= 2, o.A += 2 * o.row, o.C += 2 * o.ldc)
+        tile(&o, 2, vectors, columns);
+    if (m)
         tile(&o, 1, vectors, columns);
 }
 
@@ -426,11 +438,18 @@ static void product(size_t m, size_t n, size_t k, float alpha, const float *A, s
     struct operands o = {
         .k = k, .row = row, .step = step, .ldb = ldb, .ldc = ldc, .alpha = alpha, .add = add, .A = A, .B = B, .C = C};
 
-    for (size_t j = 0; j < n; j += TILE_VECTORS * LANES) {
+    for (size_t j = 0, vectors; j < n; j += vectors * LANES) {
+        size_t left = (n - j + LANES - 1) / LANES;
+
+        vectors = left >= TILE_VECTORS && left != TILE_VECTORS + 1 ? TILE_VECTORS
+                  : left > 1                                       ? 2
+                                                                   : 1; /* 4 = 2 + 2, not 3 + 1 */
         o.B = B + j;
         o.C = C + j;
-        if (n - j > LANES)
+        if (vectors == TILE_VECTORS)
             strip(o, m, TILE_VECTORS, n - j);
+        else if (vectors == 2)
+            strip(o, m, 2, n - j);
         else
             strip(o, m, 1, n - j);
     }

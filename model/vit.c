@@ -11,6 +11,7 @@
 #include "model/attention.h"
 #include "model/blas.h"
 #include "model/kernels.h"
+#include "model/linear.h"
 #include "model/rng.h"
 
 static const float epsilon = 1e-6f;
@@ -477,9 +478,9 @@ static struct attention attention_of(const struct chunk *c, int image, int block
 }
 
 /* What attention keeps of the chunk's image; NULL: nothing. */
-static float *kept_at(const struct chunk *c, const struct block_store *at, int image, int Q)
+static float *kept_at(const struct chunk *c, const struct block_store *at, int image, size_t Q)
 {
-    size_t size = kept_size(c->batch, (size_t)Q);
+    size_t size = kept_size(c->batch, Q);
 
     return size ? at->kept + (size_t)image * size : NULL;
 }
@@ -503,25 +504,25 @@ static void cut_patches(const struct vit_shape *s, const float *image, float *pa
 static void embed(const struct chunk *c)
 {
     const struct vit_shape *s = &c->batch->shape;
-    int T = vit_tokens(s), D = s->width, P = 3 * s->patch * s->patch;
+    const struct kernels *k = c->batch->kernels;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, P = 3 * (size_t)s->patch * (size_t)s->patch;
     size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
 
-    for (int i = 0; i < c->images; i++) {
-        float *x = c->work->x + (size_t)i * (size_t)T * (size_t)D,
-              *patches = c->work->hidden + (size_t)i * (size_t)((T - 1) * P);
+    for (size_t i = 0; i < (size_t)c->images; i++) {
+        float *x = c->work->x + i * T * D, *patches = c->work->hidden + i * (T - 1) * P;
 
-        cut_patches(s, c->batch->images + (size_t)(c->first + i) * image_size, patches);
-        c->batch->kernels->add_bias(x, c->w->cls_token, c->w->pos_embed, 1, (size_t)D);
-        c->batch->kernels->add_bias(x + D, c->w->pos_embed + D, c->w->patch_b, (size_t)(T - 1), (size_t)D);
-        gemm_nt(T - 1, D, P, 1, patches, P, c->w->patch_w, P, 1, x + D, D);
+        cut_patches(s, c->batch->images + ((size_t)c->first + i) * image_size, patches);
+        k->add_bias(x, c->w->cls_token, c->w->pos_embed, 1, D);
+        k->add_bias(x + D, c->w->pos_embed + D, c->w->patch_b, T - 1, D);
+        linear_forward(k, T - 1, D, P, patches, P, c->w->patch_w, true, x + D, D);
     }
 }
 
 /* Keep the class token's rows of x (images, T, D) only: (images, D). */
-static void keep_class_rows(float *x, int images, int T, int D)
+static void keep_class_rows(float *x, size_t images, size_t T, size_t D)
 {
-    for (int i = 1; i < images; i++)
-        memmove(x + (size_t)i * (size_t)D, x + (size_t)i * (size_t)(T * D), (size_t)D * sizeof *x);
+    for (size_t i = 1; i < images; i++)
+        memmove(x + i * D, x + i * T * D, D * sizeof *x);
 }
 
 static void block_forward(const struct chunk *c, int block)
@@ -531,38 +532,38 @@ static void block_forward(const struct chunk *c, int block)
     const struct kernels *k = c->batch->kernels;
     struct block_store at = store_of(c, block);
     struct workspace *work = c->work;
-    int T = vit_tokens(s), D = s->width, M = s->hidden, R = c->images * T;
+    size_t images = (size_t)c->images, T = (size_t)vit_tokens(s), D = (size_t)s->width, M = (size_t)s->hidden;
     bool token = token_only(c->batch, block), keep = kept(c->batch, block);
-    int Q = token ? 1 : T, rows = c->images * Q;
+    size_t Q = token ? 1 : T, rows = images * Q;
     float *hidden = keep ? work->hidden : at.act;
     void (*gelu)(float *, float *, const float *, size_t, size_t) =
         keep && c->batch->mode == VIT_PROMPT ? k->gelu_and_slope : k->gelu;
 
-    k->layer_norm(work->y, keep ? at.xhat1 : NULL, keep ? at.rstd1 : NULL, work->x, w->norm1_w, w->norm1_b, (size_t)R,
-                  (size_t)D, epsilon);
-    k->add_bias(at.qkv, NULL, w->qkv_b, (size_t)R, (size_t)(3 * D));
+    k->layer_norm(work->y, keep ? at.xhat1 : NULL, keep ? at.rstd1 : NULL, work->x, w->norm1_w, w->norm1_b, images * T,
+                  D, epsilon);
+    k->add_bias(at.qkv, NULL, w->qkv_b, images * T, 3 * D);
     if (token) { /* keys and values of all tokens, the query of the class token alone */
-        gemm_nt(R, 2 * D, D, 1, work->y, D, w->qkv_w + (size_t)D * (size_t)D, D, 1, at.qkv + D, 3 * D);
-        gemm_nt(c->images, D, D, 1, work->y, T * D, w->qkv_w, D, 1, at.qkv, T * 3 * D);
-        keep_class_rows(work->x, c->images, T, D);
+        linear_forward(k, images * T, 2 * D, D, work->y, D, w->qkv_w + D * D, true, at.qkv + D, 3 * D);
+        linear_forward(k, images, D, D, work->y, T * D, w->qkv_w, true, at.qkv, T * 3 * D);
+        keep_class_rows(work->x, images, T, D);
     } else {
-        gemm_nt(R, 3 * D, D, 1, work->y, D, w->qkv_w, D, 1, at.qkv, 3 * D);
+        linear_forward(k, images * T, 3 * D, D, work->y, D, w->qkv_w, true, at.qkv, 3 * D);
     }
     for (int i = 0; i < c->images; i++) {
         struct attention_gradients none;
         struct attention a = attention_of(c, i, block, &none);
 
-        attention_forward(k, &a, at.qkv + (size_t)i * (size_t)(3 * T * D), at.att + (size_t)i * (size_t)(Q * D),
+        attention_forward(k, &a, at.qkv + (size_t)i * 3 * T * D, at.att + (size_t)i * Q * D,
                           keep ? kept_at(c, &at, i, Q) : NULL, work->scratch);
     }
-    k->add_bias(work->x, work->x, w->proj_b, (size_t)rows, (size_t)D);
-    gemm_nt(rows, D, D, 1, at.att, D, w->proj_w, D, 1, work->x, D);
-    k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b,
-                  (size_t)rows, (size_t)D, epsilon);
-    gemm_nt(rows, M, D, 1, work->y, D, w->fc1_w, D, 0, at.act, M);
-    gelu(hidden, at.act, w->fc1_b, (size_t)rows, (size_t)M);
-    k->add_bias(work->x, work->x, w->fc2_b, (size_t)rows, (size_t)D);
-    gemm_nt(rows, D, M, 1, hidden, M, w->fc2_w, M, 1, work->x, D);
+    k->add_bias(work->x, work->x, w->proj_b, rows, D);
+    linear_forward(k, rows, D, D, at.att, D, w->proj_w, true, work->x, D);
+    k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b, rows, D,
+                  epsilon);
+    linear_forward(k, rows, M, D, work->y, D, w->fc1_w, false, at.act, M);
+    gelu(hidden, at.act, w->fc1_b, rows, M);
+    k->add_bias(work->x, work->x, w->fc2_b, rows, D);
+    linear_forward(k, rows, D, M, hidden, M, w->fc2_w, true, work->x, D);
 }
 
 /* The features of the chunk from x: (images, Q, D). */
@@ -641,6 +642,13 @@ static void add_columns(float *sum, const float *x, size_t rows, size_t columns,
             sum[i] += x[i];
 }
 
+/* The gradient of a weight: W (out, in) += dy' x, dy (R, out) and x (R, in), whose rows lie ldy and ldx apart. */
+static void add_products(float *W, size_t R, size_t out, const float *dy, size_t ldy, size_t in, const float *x,
+                         size_t ldx)
+{
+    gemm_tn((int)out, (int)in, (int)R, 1, dy, (int)ldy, x, (int)ldx, 1, W, (int)in);
+}
+
 /* Gradients of a layer norm's gain and bias. */
 static void norm_weight_gradients(float *dgain, float *dbias, const float *dy, const float *xhat, size_t rows, size_t D)
 {
@@ -687,13 +695,13 @@ static void pool_backward(const struct chunk *c, const float *dfeatures)
     batch->kernels->layer_norm_backward(dx, dy, c->w->norm_w, xhat, batch->rstd_final + first, rows, (size_t)D);
 }
 
-/* dx of the block's MLP half: in, of its output; out, of its input, the residual included.  (rows, D) */
-static void mlp_backward(const struct chunk *c, int block, const struct block_store *at, int rows)
+/* dx of the block's MLP half: in, of its output; out, of its input, the residual included.  (R, D) */
+static void mlp_backward(const struct chunk *c, int block, const struct block_store *at, size_t R)
 {
     const struct vit_block *w = &c->w->block[block];
     const struct kernels *k = c->batch->kernels;
     struct workspace *work = c->work;
-    size_t D = (size_t)c->batch->shape.width, M = (size_t)c->batch->shape.hidden, R = (size_t)rows;
+    size_t D = (size_t)c->batch->shape.width, M = (size_t)c->batch->shape.hidden;
     struct vit_block *g = c->dweights ? &c->dweights->block[block] : NULL;
 
     if (g) {
@@ -701,15 +709,15 @@ static void mlp_backward(const struct chunk *c, int block, const struct block_st
 
         memcpy(h, at->act, R * M * sizeof *h);
         k->gelu(h, h, NULL, R, M);
-        gemm_tn((int)D, (int)M, rows, 1, work->dx, (int)D, h, (int)M, 1, g->fc2_w, (int)M);
+        add_products(g->fc2_w, R, D, work->dx, D, M, h, M);
         add_columns(g->fc2_b, work->dx, R, D, D);
     }
-    gemm_nn(rows, (int)M, (int)D, 1, work->dx, (int)D, w->fc2_w, (int)M, 0, work->hidden, (int)M);
+    linear_backward(k, R, D, M, work->dx, D, w->fc2_w, false, work->hidden, M);
     (g ? k->gelu_backward : k->scale)(work->hidden, at->act, R * M);
-    gemm_nn(rows, (int)D, (int)M, 1, work->hidden, (int)M, w->fc1_w, (int)D, 0, work->dy, (int)D);
+    linear_backward(k, R, M, D, work->hidden, M, w->fc1_w, false, work->dy, D);
     if (g) {
         norm_output(work->y, at->xhat2, w->norm2_w, w->norm2_b, R, D);
-        gemm_tn((int)M, (int)D, rows, 1, work->hidden, (int)M, work->y, (int)D, 1, g->fc1_w, (int)D);
+        add_products(g->fc1_w, R, M, work->hidden, M, D, work->y, D);
         add_columns(g->fc1_b, work->hidden, R, M, M);
         norm_weight_gradients(g->norm2_w, g->norm2_b, work->dy, at->xhat2, R, D);
     }
@@ -722,31 +730,29 @@ static void qkv_weight_gradients(const struct chunk *c, int block, const struct 
     const struct vit_block *w = &c->w->block[block];
     struct vit_block *g = &c->dweights->block[block];
     struct workspace *work = c->work;
-    int T = vit_tokens(&c->batch->shape), D = c->batch->shape.width, R = c->images * T;
-    size_t n = (size_t)R, width = (size_t)D;
+    size_t images = (size_t)c->images, T = (size_t)vit_tokens(&c->batch->shape), D = (size_t)c->batch->shape.width,
+           R = images * T;
 
-    norm_output(work->y, at->xhat1, w->norm1_w, w->norm1_b, n, width);
-    gemm_tn(2 * D, D, R, 1, work->dqkv + D, 3 * D, work->y, D, 1, g->qkv_w + width * width, D);
-    add_columns(g->qkv_b + D, work->dqkv + D, n, 2 * width, 3 * width);
+    norm_output(work->y, at->xhat1, w->norm1_w, w->norm1_b, R, D);
+    add_products(g->qkv_w + D * D, R, 2 * D, work->dqkv + D, 3 * D, D, work->y, D);
+    add_columns(g->qkv_b + D, work->dqkv + D, R, 2 * D, 3 * D);
     if (token) {
-        gemm_tn(D, D, c->images, 1, work->dqkv, T * 3 * D, work->y, T * D, 1, g->qkv_w, D);
-        add_columns(g->qkv_b, work->dqkv, (size_t)c->images, width, (size_t)T * 3 * width);
+        add_products(g->qkv_w, images, D, work->dqkv, T * 3 * D, D, work->y, T * D);
+        add_columns(g->qkv_b, work->dqkv, images, D, T * 3 * D);
     } else {
-        gemm_tn(D, D, R, 1, work->dqkv, 3 * D, work->y, D, 1, g->qkv_w, D);
-        add_columns(g->qkv_b, work->dqkv, n, width, 3 * width);
+        add_products(g->qkv_w, R, D, work->dqkv, 3 * D, D, work->y, D);
+        add_columns(g->qkv_b, work->dqkv, R, D, 3 * D);
     }
-    norm_weight_gradients(g->norm1_w, g->norm1_b, work->dy, at->xhat1, n, width);
+    norm_weight_gradients(g->norm1_w, g->norm1_b, work->dy, at->xhat1, R, D);
 }
 
 /* The opposite of keep_class_rows(): the other rows become zero. */
-static void spread_class_rows(float *x, int images, int T, int D)
+static void spread_class_rows(float *x, size_t images, size_t T, size_t D)
 {
-    size_t row = (size_t)D * sizeof *x;
-
-    for (int i = images - 1; i > 0; i--)
-        memmove(x + (size_t)i * (size_t)(T * D), x + (size_t)i * (size_t)D, row);
-    for (int i = 0; i < images; i++)
-        memset(x + (size_t)i * (size_t)(T * D) + D, 0, (size_t)(T - 1) * row);
+    for (size_t i = images; i-- > 1;)
+        memmove(x + i * T * D, x + i * D, D * sizeof *x);
+    for (size_t i = 0; i < images; i++)
+        memset(x + i * T * D + D, 0, (T - 1) * D * sizeof *x);
 }
 
 /* dx: in, of the block's output; out, of its input (unless the pass ends here). */
@@ -756,37 +762,36 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
     const struct kernels *k = c->batch->kernels;
     struct block_store at = store_of(c, block);
     struct workspace *work = c->work;
-    int T = vit_tokens(&c->batch->shape), D = c->batch->shape.width, R = c->images * T;
+    size_t images = (size_t)c->images, T = (size_t)vit_tokens(&c->batch->shape), D = (size_t)c->batch->shape.width;
     bool token = token_only(c->batch, block);
-    int Q = token ? 1 : T, rows = c->images * Q;
+    size_t Q = token ? 1 : T, rows = images * Q;
 
     mlp_backward(c, block, &at, rows);
     if (c->dweights) {
-        gemm_tn(D, D, rows, 1, work->dx, D, at.att, D, 1, c->dweights->block[block].proj_w, D);
-        add_columns(c->dweights->block[block].proj_b, work->dx, (size_t)rows, (size_t)D, (size_t)D);
+        add_products(c->dweights->block[block].proj_w, rows, D, work->dx, D, D, at.att, D);
+        add_columns(c->dweights->block[block].proj_b, work->dx, rows, D, D);
     }
-    gemm_nn(rows, D, D, 1, work->dx, D, w->proj_w, D, 0, work->dy, D);
+    linear_backward(k, rows, D, D, work->dx, D, w->proj_w, false, work->dy, D);
     for (int i = 0; i < c->images; i++) {
-        size_t qkv = (size_t)i * (size_t)(3 * T * D);
+        size_t qkv = (size_t)i * 3 * T * D;
         struct attention_gradients g;
         struct attention a = attention_of(c, i, block, &g);
 
         g.dqkv = ends_here ? NULL : work->dqkv + qkv;
-        attention_backward(k, &a, at.qkv + qkv, work->dy + (size_t)i * (size_t)(Q * D), kept_at(c, &at, i, Q),
-                           work->scratch, &g);
+        attention_backward(k, &a, at.qkv + qkv, work->dy + (size_t)i * Q * D, kept_at(c, &at, i, Q), work->scratch, &g);
     }
     if (ends_here)
         return;
     if (token) {
-        gemm_nn(R, D, 2 * D, 1, work->dqkv + D, 3 * D, w->qkv_w + (size_t)D * (size_t)D, D, 0, work->dy, D);
-        gemm_nn(c->images, D, D, 1, work->dqkv, T * 3 * D, w->qkv_w, D, 1, work->dy, T * D);
-        spread_class_rows(work->dx, c->images, T, D);
+        linear_backward(k, images * T, 2 * D, D, work->dqkv + D, 3 * D, w->qkv_w + D * D, false, work->dy, D);
+        linear_backward(k, images, D, D, work->dqkv, T * 3 * D, w->qkv_w, true, work->dy, T * D);
+        spread_class_rows(work->dx, images, T, D);
     } else {
-        gemm_nn(R, D, 3 * D, 1, work->dqkv, 3 * D, w->qkv_w, D, 0, work->dy, D);
+        linear_backward(k, images * T, 3 * D, D, work->dqkv, 3 * D, w->qkv_w, false, work->dy, D);
     }
     if (c->dweights)
         qkv_weight_gradients(c, block, &at, token);
-    k->layer_norm_backward(work->dx, work->dy, w->norm1_w, at.xhat1, at.rstd1, (size_t)R, (size_t)D);
+    k->layer_norm_backward(work->dx, work->dy, w->norm1_w, at.xhat1, at.rstd1, images * T, D);
 }
 
 /* Gradients of patch embedding, class token and positions from dx (images, T, D). */
@@ -795,16 +800,16 @@ static void embed_backward(const struct chunk *c)
     const struct vit_shape *s = &c->batch->shape;
     struct vit_weights *g = c->dweights;
     size_t image_size = 3 * (size_t)s->side * (size_t)s->side;
-    int T = vit_tokens(s), D = s->width, P = 3 * s->patch * s->patch;
+    size_t T = (size_t)vit_tokens(s), D = (size_t)s->width, P = 3 * (size_t)s->patch * (size_t)s->patch;
 
-    for (int i = 0; i < c->images; i++) {
-        const float *dx = c->work->dx + (size_t)i * (size_t)(T * D);
+    for (size_t i = 0; i < (size_t)c->images; i++) {
+        const float *dx = c->work->dx + i * T * D;
 
-        cut_patches(s, c->batch->images + (size_t)(c->first + i) * image_size, c->work->hidden);
-        gemm_tn(D, P, T - 1, 1, dx + D, D, c->work->hidden, P, 1, g->patch_w, P);
-        add_columns(g->patch_b, dx + D, (size_t)(T - 1), (size_t)D, (size_t)D);
-        add_columns(g->cls_token, dx, 1, (size_t)D, (size_t)D);
-        add_columns(g->pos_embed, dx, 1, (size_t)(T * D), (size_t)(T * D));
+        cut_patches(s, c->batch->images + ((size_t)c->first + i) * image_size, c->work->hidden);
+        add_products(g->patch_w, T - 1, D, dx + D, D, P, c->work->hidden, P);
+        add_columns(g->patch_b, dx + D, T - 1, D, D);
+        add_columns(g->cls_token, dx, 1, D, D);
+        add_columns(g->pos_embed, dx, 1, T * D, T * D);
     }
 }
 

@@ -39,14 +39,14 @@ static void look_program(struct finding *f)
 static void look_blas(struct finding *f)
 {
     f->fine = !math_is_slow();
-    snprintf(f->text, sizeof f->text, "%s: %.0f GFLOP/s a core%s", math_library(), math_gflops(),
+    snprintf(f->text, sizeof f->text, "%s: %.0f GFLOP/s a core%s", math_library(), math_library_gflops(),
              f->fine ? "" : "; these are its slowest: unset OPENBLAS_CORETYPE, or set it to your CPU's");
 }
 
 static void look_kernels(struct finding *f)
 {
     f->fine = true;
-    snprintf(f->text, sizeof f->text, "%s (what is not a matrix product)", math_kernels());
+    snprintf(f->text, sizeof f->text, "%s: %.0f GFLOP/s a core", math_kernels(), math_gflops());
 }
 
 static void look_mpi(struct finding *f)

@@ -21,5 +21,6 @@ static const char *mpi_library(void)
 
 struct results_origin origin_here(void)
 {
-    return (struct results_origin){SLUICE_VERSION, SLUICE_COMMIT, SLUICE_COMPILER, math_library(), mpi_library()};
+    return (struct results_origin){SLUICE_VERSION, SLUICE_COMMIT,  SLUICE_COMPILER,
+                                   math_library(), math_kernels(), mpi_library()};
 }

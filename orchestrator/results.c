@@ -337,6 +337,7 @@ static int write_file(const struct tables *t, const struct folder *f, const stru
         {"commit", origin->commit},
         {"compiler", origin->compiler},
         {"blas", origin->blas},
+        {"kernels", origin->kernels},
         {"mpi", origin->mpi},
         {"hdf5", h5_library()},
         {"hosts", t->history->hosts},

@@ -14,7 +14,7 @@
 
 /* The program, for the attributes of the file.  Texts are borrowed. */
 struct results_origin {
-    const char *version, *commit, *compiler, *blas, *mpi;
+    const char *version, *commit, *compiler, *blas, *kernels, *mpi;
 };
 
 int results_make(const struct plan *plan, const struct folder *folder, const struct history *h,

@@ -6,6 +6,7 @@
 
 #include "model/blas.h"
 #include "model/kernels.h"
+#include "model/linear.h"
 
 const char *math_library(void)
 {
@@ -20,9 +21,14 @@ const char *math_kernels(void)
     return kernels_best()->name;
 }
 
-double math_gflops(void)
+double math_library_gflops(void)
 {
     return blas_measure();
+}
+
+double math_gflops(void)
+{
+    return linear_measure(kernels_best());
 }
 
 bool math_is_slow(void)

@@ -6,9 +6,11 @@
 
 /* "OpenBLAS 0.3.21, SkylakeX kernels" */
 const char *math_library(void);
-/* The set in use of what is not a matrix product: "avx2", ... */
+/* GFLOP/s of one core for a matrix product in that library, of a training step's shape, measured now (some 30 ms). */
+double math_library_gflops(void);
+/* The set of sluice's own kernels in use, which do all that is done for each image: "avx2", ... */
 const char *math_kernels(void);
-/* GFLOP/s of one core for a matrix product of a training step's shape, measured now (some 30 ms). */
+/* GFLOP/s of one core for a linear layer in these kernels, of a training step's shape, measured now (some 30 ms). */
 double math_gflops(void);
 /* OpenBLAS runs its slowest kernels, because it does not know the CPU or was told to. */
 bool math_is_slow(void);

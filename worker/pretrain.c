@@ -12,6 +12,7 @@
 #include "model/blas.h"
 #include "model/formula.h"
 #include "model/kernels.h"
+#include "model/linear.h"
 #include "model/rng.h"
 #include "worker/fit.h"
 
@@ -338,6 +339,7 @@ static float target_of(const struct run *run, int h, size_t row, size_t output)
 /* One head on rows of features x, `stride` apart: its gradient, dx (same layout), and its share of the loss. */
 static double head_step(struct run *run, int which, const float *x, int stride, float *dx)
 {
+    const struct kernels *k = kernels_best();
     struct head *h = &run->head[which];
     int n = (int)h->rows, outputs = (int)h->outputs, D = run->recipe->width;
     const float *bias = h->value + h->outputs * (size_t)D;
@@ -348,7 +350,7 @@ static double head_step(struct run *run, int which, const float *x, int stride, 
     for (size_t i = 0; i < h->rows; i++)
         for (size_t j = 0; j < h->outputs; j++)
             h->errors[i * h->outputs + j] = bias[j] - target_of(run, which, i, j);
-    gemm_nt(n, outputs, D, 1, x, stride, h->value, D, 1, h->errors, outputs);
+    linear_forward(k, h->rows, h->outputs, (size_t)D, x, (size_t)stride, h->value, true, h->errors, h->outputs);
     memset(dbias, 0, h->outputs * sizeof *dbias);
     for (size_t i = 0; i < h->rows; i++)
         for (size_t j = 0; j < h->outputs; j++) {
@@ -359,7 +361,7 @@ static double head_step(struct run *run, int which, const float *x, int stride, 
             dbias[j] += *error;
         }
     gemm_tn(outputs, D, n, 1, h->errors, outputs, x, stride, 0, h->gradient, D);
-    gemm_nn(n, D, outputs, 1, h->errors, outputs, h->value, D, 0, dx, stride);
+    linear_backward(k, h->rows, h->outputs, (size_t)D, h->errors, h->outputs, h->value, false, dx, (size_t)stride);
     return h->weight * loss / ((double)h->rows * (double)h->outputs);
 }
 

@@ -28,8 +28,11 @@ double bench_seconds(int threads);
 /* The best time of a call: at least two calls, at most as many as fit into `budget` seconds; short ones are timed together. */
 double bench_best(void (*call)(void *), void *what, int threads, double budget);
 
-/* Operations in a second of C (m, n) = A (m, k) B', each thread with its own arrays, all threads together. */
-double bench_product(int m, int n, int k, int threads, double budget);
+/* Who multiplies: OpenBLAS, or a linear layer of ours, on its way (m rows, k inputs, n outputs) or back. */
+enum bench_way { BENCH_SGEMM, BENCH_FORWARD, BENCH_BACKWARD, BENCH_WAYS };
+
+/* Operations in a second of a product of m x n x k, each thread with its own arrays, all threads together. */
+double bench_product(enum bench_way way, int m, int n, int k, int threads, double budget);
 
 /* A NoRGa training step's or an inference's arrays.  train: forward, head, cross-entropy, backward; else forward alone. */
 struct bench_pass {

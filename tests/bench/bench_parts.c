@@ -11,27 +11,35 @@
 #include "model/attention.h"
 #include "model/blas.h"
 #include "model/kernels.h"
+#include "model/linear.h"
 
 enum { SQUARE = 1024, CHUNK_ROWS = 520, LENGTH = 5 };
 
 struct product {
     int m, n, k, threads, repeats;
+    enum bench_way way;
     float *A[BENCH_THREADS], *B[BENCH_THREADS], *C[BENCH_THREADS];
 };
 
 static void multiply(void *what)
 {
     const struct product *p = what;
+    size_t m = (size_t)p->m, n = (size_t)p->n, k = (size_t)p->k;
 
 #pragma omp parallel num_threads(p->threads)
     for (int i = 0, t = omp_get_thread_num(); i < p->repeats; i++)
-        gemm_nt(p->m, p->n, p->k, 1, p->A[t], p->k, p->B[t], p->k, 0, p->C[t], p->n);
+        if (p->way == BENCH_SGEMM)
+            gemm_nt(p->m, p->n, p->k, 1, p->A[t], p->k, p->B[t], p->k, 0, p->C[t], p->n);
+        else if (p->way == BENCH_FORWARD)
+            linear_forward(kernels_best(), m, n, k, p->A[t], k, p->B[t], false, p->C[t], n);
+        else
+            linear_backward(kernels_best(), m, n, k, p->C[t], n, p->B[t], false, p->A[t], k);
 }
 
-double bench_product(int m, int n, int k, int threads, double budget)
+double bench_product(enum bench_way way, int m, int n, int k, int threads, double budget)
 {
     double operations = 2.0 * m * n * k, rate;
-    struct product p = {.m = m, .n = n, .k = k, .threads = threads, .repeats = 1 + (int)(2e8 / operations)};
+    struct product p = {.way = way, .m = m, .n = n, .k = k, .threads = threads, .repeats = 1 + (int)(2e8 / operations)};
 
     for (int t = 0; t < threads; t++) {
         p.A[t] = bench_numbers((size_t)m * (size_t)k);
@@ -65,10 +73,12 @@ static void print_products(const struct bench_model *m, double peak)
 
     for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
         int rows = products[i].m, columns = products[i].n, k = products[i].k;
-        double rate = bench_product(rows, columns, k, 1, 0.15);
+        double rate[BENCH_WAYS];
 
-        printf("| %s | %s | %d x %d x %d | %.1f | %.2f |\n", m->title, products[i].name, rows, columns, k, rate / 1e9,
-               rate / peak);
+        for (int way = 0; way < BENCH_WAYS; way++)
+            rate[way] = bench_product((enum bench_way)way, rows, columns, k, 1, 0.15) / peak;
+        printf("| %s | %s | %d x %d x %d | %.2f | %.2f | %.2f |\n", m->title, products[i].name, rows, columns, k,
+               rate[BENCH_SGEMM], rate[BENCH_FORWARD], rate[BENCH_BACKWARD]);
     }
 }
 
@@ -272,13 +282,13 @@ void bench_parts(const struct bench_options *o)
     double peak[BENCH_THREADS];
 
     (void)o;
-    printf(
-        "\n### Matrix products\n\n| | product | m x n x k | GFLOP/s | of peak |\n| --- | --- | --- | ---: | ---: |\n");
-    for (int t = 0; t < BENCH_THREADS; t++) {
-        peak[t] = bench_product(SQUARE, SQUARE, SQUARE, t + 1, 1);
-        printf("| peak, %d thread%s | one on each | %d x %d x %d | %.1f | %.2f |\n", t + 1, t ? "s" : "", SQUARE,
-               SQUARE, SQUARE, peak[t] / 1e9, peak[t] / peak[0]);
-    }
+    for (int t = 0; t < BENCH_THREADS; t++)
+        peak[t] = bench_product(BENCH_SGEMM, SQUARE, SQUARE, SQUARE, t + 1, 1);
+    printf("\n### Matrix products\n\nPeak: SGEMM of %d x %d x %d, %.1f GFLOP/s on one thread; on each of two at once, "
+           "%.2f times as "
+           "much.\n\n| | product | m x n x k | SGEMM of peak | linear layer of peak | its way back of peak |\n"
+           "| --- | --- | --- | ---: | ---: | ---: |\n",
+           SQUARE, SQUARE, SQUARE, peak[0] / 1e9, peak[1] / peak[0]);
     for (int i = 0; i < 3; i++)
         print_products(&bench_models[i], peak[0]);
     printf("\n### The other kernels\n\n| | kernel | rows | of memcpy's bytes | of peak | of its bound |\n"

@@ -111,7 +111,7 @@ int bench_pass_here(char **argv)
     open_pass(&p, &what);
     end = bench_seconds(2) + budget;
     for (int i = 0; i < 2 || bench_seconds(2) < end; i++) {
-        double start, rate = bench_product(SQUARE, SQUARE, SQUARE, what.threads, 0.1);
+        double start, rate = bench_product(BENCH_SGEMM, SQUARE, SQUARE, SQUARE, what.threads, 0.1);
 
         peak = rate > peak ? rate : peak;
         start = bench_seconds(what.threads);

@@ -29,7 +29,7 @@ COUNTED(gemm_nt)
 COUNTED(gemm_nn)
 COUNTED(gemm_tn)
 
-/* The small products of attention, which are no calls that a linker sees: a table of kernels of our own. */
+/* Those of linear layers and of attention, which are no calls that a linker sees: a table of kernels of our own. */
 static void counted_product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step,
                             const float *B, size_t ldb, bool add, float *C, size_t ldc)
 {
