@@ -115,7 +115,7 @@ static void form_probabilities(const struct kernels *k, const struct attention *
                                size_t first, size_t rows, float *probabilities, float *raw)
 {
     k->product(rows, x->W, x->d, x->scale, x->q + first * 3 * x->D, 3 * x->D, 1, x->keys_t, x->Wp, false, probabilities,
-               x->Wp);
+               x->Wp, NULL);
     for (size_t i = 0; i < rows; i++) /* the padding takes no part */
         for (size_t j = x->W; j < x->Wp; j++)
             probabilities[i * x->Wp + j] = -INFINITY;
@@ -144,7 +144,7 @@ void attention_forward(const struct kernels *k, const struct attention *a, const
 
             form_probabilities(k, a, &x, h, i, rows, probabilities, kept ? x.raw + i * x.L : NULL);
             k->product(rows, x.d, x.W, 1, probabilities, x.Wp, 1, x.values, x.dp, false,
-                       out + i * x.D + (size_t)h * x.d, x.D);
+                       out + i * x.D + (size_t)h * x.d, x.D, NULL);
         }
     }
 }
@@ -159,7 +159,8 @@ static void form_gradients(const struct kernels *k, const struct attention *a, c
 
         if (!kept)
             form_probabilities(k, a, x, h, i, rows, probabilities, x->raw + i * x->L);
-        k->product(rows, x->W, x->d, 1, x->dout + i * x->dp, x->dp, 1, x->values_t, x->Wp, false, gradients, x->Wp);
+        k->product(rows, x->W, x->d, 1, x->dout + i * x->dp, x->dp, 1, x->values_t, x->Wp, false, gradients, x->Wp,
+                   NULL);
         for (size_t r = 0; r < rows; r++)
             for (size_t j = x->W; j < x->Wp; j++)
                 gradients[r * x->Wp + j] = 0;
@@ -185,8 +186,8 @@ void attention_backward(const struct kernels *k, const struct attention *a, cons
         pack(x.dout, &x, dout + at, x.D, x.Q);
         form_gradients(k, a, &x, h, kept, dscalars);
         if (x.L && g->dkeys) {
-            k->product(x.L, x.d, x.Q, x.scale, x.gradients, 1, x.Wp, x.queries, x.dp, true, g->dkeys + at, x.D);
-            k->product(x.L, x.d, x.Q, 1, x.probabilities, 1, x.Wp, x.dout, x.dp, true, g->dvalues + at, x.D);
+            k->product(x.L, x.d, x.Q, x.scale, x.gradients, 1, x.Wp, x.queries, x.dp, true, g->dkeys + at, x.D, NULL);
+            k->product(x.L, x.d, x.Q, 1, x.probabilities, 1, x.Wp, x.dout, x.dp, true, g->dvalues + at, x.D, NULL);
             g->da0[a->scopes == 1 ? 0 : h] += (float)dscalars[0];
             g->da1[a->scopes == 1 ? 0 : h] += (float)dscalars[1];
         }
@@ -194,9 +195,11 @@ void attention_backward(const struct kernels *k, const struct attention *a, cons
             float *dq = g->dqkv + at;
 
             pack_both(x.keys, &x, prefix_of(a->keys, &x, h), x.q + x.D);
-            k->product(x.Q, x.d, x.W, x.scale, x.gradients, x.Wp, 1, x.keys, x.dp, false, dq, 3 * x.D);
-            k->product(x.T, x.d, x.Q, x.scale, x.gradients + x.L, 1, x.Wp, x.queries, x.dp, false, dq + x.D, 3 * x.D);
-            k->product(x.T, x.d, x.Q, 1, x.probabilities + x.L, 1, x.Wp, x.dout, x.dp, false, dq + 2 * x.D, 3 * x.D);
+            k->product(x.Q, x.d, x.W, x.scale, x.gradients, x.Wp, 1, x.keys, x.dp, false, dq, 3 * x.D, NULL);
+            k->product(x.T, x.d, x.Q, x.scale, x.gradients + x.L, 1, x.Wp, x.queries, x.dp, false, dq + x.D, 3 * x.D,
+                       NULL);
+            k->product(x.T, x.d, x.Q, 1, x.probabilities + x.L, 1, x.Wp, x.dout, x.dp, false, dq + 2 * x.D, 3 * x.D,
+                       NULL);
         }
     }
 }

@@ -26,6 +26,14 @@ struct adam_step {
     float decay;          /* p is multiplied by 1 - decay first (AdamW); 0 for Adam */
 };
 
+/* Memory that will be read soon: `rows` rows of `columns` numbers, `stride` apart.  A product asks for a line of it now and then, so
+ * that it comes nearer while there is something to do. */
+struct ahead {
+    const float *at; /* the row to be asked for next */
+    size_t rows, columns, stride;
+    size_t column;
+};
+
 struct kernels {
     const char *name;
 
@@ -54,9 +62,10 @@ struct kernels {
                                    enum gate gate, float a0, float a1, double dscalars[2]);
     /* C (m, n) = alpha A B, or += with `add`: the products of attention and, strip by strip, of linear.h.  An
      * element of C is a function of its row of A and its column of B, bit for bit: not of m, n or its place.  A's element (i, p) is A[i * row + p * step],
-     * B (k, n) has rows ldb apart, of which all numbers up to n rounded up to KERNELS_PAD can be read; C's rows are ldc apart. */
+     * B (k, n) has rows ldb apart, of which all numbers up to n rounded up to KERNELS_PAD can be read; C's rows are ldc apart.
+     * ahead: NULL, or what is used up as far as there is time. */
     void (*product)(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
-                    size_t ldb, bool add, float *C, size_t ldc);
+                    size_t ldb, bool add, float *C, size_t ldc, struct ahead *ahead);
     /* to (columns, ldt) = the transpose of from (rows, columns), whose rows are ldf apart. */
     void (*transpose)(float *to, size_t ldt, const float *from, size_t ldf, size_t rows, size_t columns);
     /* One Adam update of n numbers (methods.md 1.1). */

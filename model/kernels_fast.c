@@ -370,7 +370,23 @@ struct operands {
     bool add;
     const float *A, *B;
     float *C;
+    struct ahead *ahead;
 };
+
+enum { LINE = 16, FETCH_EVERY = 16 }; /* numbers of a line of the cache; rows of B between two that are asked for */
+
+INLINE void fetch_line(struct ahead *a)
+{
+    if (!a || !a->rows)
+        return;
+    __builtin_prefetch(a->at + a->column, 0, 2);
+    a->column += LINE;
+    if (a->column >= a->columns) {
+        a->column = 0;
+        a->at += a->stride;
+        a->rows--;
+    }
+}
 
 INLINE void store(float *C, vector sum, const struct operands *o, size_t lanes)
 {
@@ -398,6 +414,9 @@ INLINE void tile(const struct operands *o, const size_t rows, const size_t vecto
 
     for (size_t p = 0; p < o->k; p++, A += o->step, B += o->ldb) {
         vector b[TILE_VECTORS];
+
+        if (p % FETCH_EVERY == 0)
+            fetch_line(o->ahead);
 
 #pragma GCC unroll 3
         for (size_t v = 0; v < vectors; v++)
@@ -433,10 +452,19 @@ INLINE void strip(struct operands o, size_t m, const size_t vectors, size_t colu
 }
 
 static void product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
-                    size_t ldb, bool add, float *C, size_t ldc)
+                    size_t ldb, bool add, float *C, size_t ldc, struct ahead *ahead)
 {
-    struct operands o = {
-        .k = k, .row = row, .step = step, .ldb = ldb, .ldc = ldc, .alpha = alpha, .add = add, .A = A, .B = B, .C = C};
+    struct operands o = {.k = k,
+                         .row = row,
+                         .step = step,
+                         .ldb = ldb,
+                         .ldc = ldc,
+                         .alpha = alpha,
+                         .add = add,
+                         .A = A,
+                         .B = B,
+                         .C = C,
+                         .ahead = ahead};
 
     for (size_t j = 0, vectors; j < n; j += vectors * LANES) {
         size_t left = (n - j + LANES - 1) / LANES;

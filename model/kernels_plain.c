@@ -162,8 +162,9 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
 }
 
 static void product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
-                    size_t ldb, bool add, float *C, size_t ldc)
+                    size_t ldb, bool add, float *C, size_t ldc, struct ahead *ahead)
 {
+    (void)ahead;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             double sum = 0;

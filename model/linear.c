@@ -14,14 +14,6 @@ static size_t at_most(size_t n, size_t limit)
     return n < limit ? n : limit;
 }
 
-/* Ask for `rows` rows of `columns` numbers, `stride` apart, before they are needed: the weight comes from far away. */
-static void fetch(const float *from, size_t rows, size_t columns, size_t stride)
-{
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < columns; c += 16)
-            __builtin_prefetch(from + r * stride + c, 0, 2);
-}
-
 void linear_forward(const struct kernels *k, size_t R, size_t out, size_t in, const float *x, size_t ldx,
                     const float *W, bool add, float *y, size_t ldy)
 {
@@ -31,14 +23,14 @@ void linear_forward(const struct kernels *k, size_t R, size_t out, size_t in, co
         size_t depth = at_most(in - p, STRIP_DEPTH);
 
         for (size_t j = 0; j < out; j += STRIP_COLUMNS) {
-            size_t columns = at_most(out - j, STRIP_COLUMNS), next = j + STRIP_COLUMNS;
+            size_t columns = at_most(out - j, STRIP_COLUMNS), left = out - j - columns;
+            const float *from = W + j * in + p;
+            struct ahead next = {from + columns * in, at_most(left, STRIP_COLUMNS), depth, in, 0};
 
             if (columns < STRIP_COLUMNS) /* the padding is read */
                 memset(strip, 0, sizeof strip);
-            k->transpose(strip, STRIP_COLUMNS, W + j * in + p, in, columns, depth);
-            if (next < out)
-                fetch(W + next * in + p, at_most(out - next, STRIP_COLUMNS), depth, in);
-            k->product(R, columns, depth, 1, x + p, ldx, 1, strip, STRIP_COLUMNS, add || p, y + j, ldy);
+            k->transpose(strip, STRIP_COLUMNS, from, in, columns, depth);
+            k->product(R, columns, depth, 1, x + p, ldx, 1, strip, STRIP_COLUMNS, add || p, y + j, ldy, &next);
         }
     }
 }
@@ -52,15 +44,15 @@ void linear_backward(const struct kernels *k, size_t R, size_t out, size_t in, c
         size_t depth = at_most(out - p, STRIP_DEPTH);
 
         for (size_t j = 0; j < in; j += STRIP_COLUMNS) {
-            size_t columns = at_most(in - j, STRIP_COLUMNS), next = j + STRIP_COLUMNS;
+            size_t columns = at_most(in - j, STRIP_COLUMNS), left = in - j - columns;
+            const float *from = W + p * in + j;
+            struct ahead next = {from + columns, left ? depth : 0, at_most(left, STRIP_COLUMNS), in, 0};
 
             if (columns < STRIP_COLUMNS)
                 memset(strip, 0, sizeof strip);
             for (size_t i = 0; i < depth; i++)
-                memcpy(strip + i * STRIP_COLUMNS, W + (p + i) * in + j, columns * sizeof *strip);
-            if (next < in)
-                fetch(W + p * in + next, depth, at_most(in - next, STRIP_COLUMNS), in);
-            k->product(R, columns, depth, 1, dy + p, ldy, 1, strip, STRIP_COLUMNS, add || p, dx + j, ldx);
+                memcpy(strip + i * STRIP_COLUMNS, from + i * in, columns * sizeof *strip);
+            k->product(R, columns, depth, 1, dy + p, ldy, 1, strip, STRIP_COLUMNS, add || p, dx + j, ldx, &next);
         }
     }
 }

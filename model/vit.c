@@ -12,6 +12,7 @@
 #include "model/blas.h"
 #include "model/kernels.h"
 #include "model/linear.h"
+#include "model/memory.h"
 #include "model/rng.h"
 
 static const float epsilon = 1e-6f;
@@ -73,9 +74,10 @@ int vit_weights_create(struct vit_weights *w, const struct vit_shape *shape, err
     VIT_TENSORS(X)
 #undef X
     w->count = n + block_count(shape) * (size_t)shape->depth;
-    w->memory = at = calloc(w->count, sizeof *at);
+    w->memory = at = memory_numbers(w->count);
     if (!at)
         return err_set(e, ERR_NOMEM, "no memory for %zu weights", w->count);
+    memset(at, 0, w->count * sizeof *at);
 #define X(field, name, rows, columns) w->field = at, at += (size_t)(rows) * (columns);
     VIT_TENSORS(X)
 #undef X
@@ -362,10 +364,9 @@ int vit_batch_create(vit_batch **out, const struct vit_shape *shape, enum vit_mo
         goto nomem;
     carve_batch(&c, batch);
     batch->bytes = c.used * sizeof(float);
-    if (posix_memalign((void **)&batch->memory, 64, batch->bytes + 64)) {
-        batch->memory = NULL;
+    batch->memory = memory_numbers(c.used);
+    if (!batch->memory)
         goto nomem;
-    }
     c = (struct carver){batch->memory, 0};
     carve_batch(&c, batch);
     if (mode == VIT_FULL && create_lanes(batch, e)) {

@@ -31,10 +31,10 @@ COUNTED(gemm_tn)
 
 /* Those of linear layers and of attention, which are no calls that a linker sees: a table of kernels of our own. */
 static void counted_product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step,
-                            const float *B, size_t ldb, bool add, float *C, size_t ldc)
+                            const float *B, size_t ldb, bool add, float *C, size_t ldc, struct ahead *ahead)
 {
     counted += 2.0 * (double)(m * n * k);
-    kernels_plain.product(m, n, k, alpha, A, row, step, B, ldb, add, C, ldc);
+    kernels_plain.product(m, n, k, alpha, A, row, step, B, ldb, add, C, ldc, ahead);
 }
 
 const struct kernels *__wrap_kernels_best(void);

@@ -287,8 +287,8 @@ static void expect_product(const struct kernels *k, size_t m, size_t n, size_t d
             B[1 + i * PADDED + j] = NAN;
     for (int i = 0; i < LARGEST * STRIDE; i++)
         C[0][i] = C[1][i] = (float)(i % 11);
-    kernels_plain.product(m, n, depth, 0.3f, A, row, step, B + 1, PADDED, add, C[0], STRIDE);
-    k->product(m, n, depth, 0.3f, A, row, step, B + 1, PADDED, add, C[1], STRIDE);
+    kernels_plain.product(m, n, depth, 0.3f, A, row, step, B + 1, PADDED, add, C[0], STRIDE, NULL);
+    k->product(m, n, depth, 0.3f, A, row, step, B + 1, PADDED, add, C[1], STRIDE, NULL);
     for (size_t i = 0; i < LARGEST * STRIDE; i++) {
         bool mine = i / STRIDE < m && i % STRIDE < n;
 

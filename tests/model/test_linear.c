@@ -86,7 +86,8 @@ static void expect_values(const struct kernels *k, int which, bool back, bool ad
     pass(k, &l, back, 0, ROWS, add);
     for (size_t i = 0; i < ROWS * stride; i++) {
         size_t row = i / stride, column = i % stride;
-        double want = column < columns ? expected(&l, back, row, column, add ? (double)before[i] : 0) : (double)before[i];
+        double want =
+            column < columns ? expected(&l, back, row, column, add ? (double)before[i] : 0) : (double)before[i];
 
         if (!(fabs((double)to[i] - want) <= (column < columns ? 3e-6 * sqrt((double)terms) * 4 : 0)))
             fail_msg("%s: %zu x %zu%s, row %zu, number %zu is %.9g, expected %.9g", k->name, l.out, l.in,
