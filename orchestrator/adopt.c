@@ -184,10 +184,10 @@ static bool is_finished(const struct history *h, const struct digest *key)
 
 static bool needs_finished(const struct adopt_target *t, int stage)
 {
-    const struct plan *p = t->plan;
+    int needs[PLAN_MAX_NEEDS], n = plan_needs(t->plan, stage, needs);
 
-    for (int k = p->needs_start[stage]; k < p->needs_start[stage + 1]; k++)
-        if (!is_finished(t->history, &p->key[p->needs[k]]))
+    for (int i = 0; i < n; i++)
+        if (!is_finished(t->history, &t->plan->key[needs[i]]))
             return false;
     return true;
 }

@@ -91,7 +91,7 @@ static int run_stage(struct study *s, ledger *l, int stage, const struct stage_j
 
         if (record(s, l, FACT_FAILED, fact_failed(&a, cause_of_error(failed.code), failed.text), e) == 0)
             *e = failed;
-        study_trial_name(s, s->plan.example[stage], trial, sizeof trial);
+        study_trial_name(s, plan_example(&s->plan, stage), trial, sizeof trial);
         err_context(e, "%s", trial);
     } else {
         json_t *both = json_pack("{s:O, s:O}", "accuracy", c.accuracy, "training", c.training);

@@ -9,7 +9,7 @@ struct changes {
     int kept, added, orphaned; /* trials in both, only in the new plan, only in the old one */
 };
 
-/* Trials are the same when their keys are. */
+/* Trials are the same when their keys are, which both plans have. */
 int changes_between(const struct plan *before, const struct plan *now, struct changes *out, err *e);
 
 /* Why: a line for each option whose values differ ("seed was 0, 1; it is 0, 1, 2"), and for each data set, backbone and kind of

@@ -72,7 +72,8 @@ static int recall_edit(const struct plan *now, const struct folder *f, const str
     struct plan before = {0};
 
     if (!sweep_load(f->sweep, NULL, 0, &sweep, e) && !plan_make(&sweep, &sources_installed, &before, e) &&
-        !changes_between(&before, now, &changes, e) && !count_outdated(&before, now, h, known, e) &&
+        !plan_keys(&before, e) && !changes_between(&before, now, &changes, e) &&
+        !count_outdated(&before, now, h, known, e) &&
         ((known->why = changes_why(&before, now, h)) || err_set(e, ERR_NOMEM, "out of memory"))) {
         known->kept = changes.kept;
         known->added = changes.added;
@@ -84,7 +85,7 @@ static int recall_edit(const struct plan *now, const struct folder *f, const str
     return e->code;
 }
 
-int recall_plan(const struct plan *plan, const char *out, struct plan_known *known, err *e)
+int recall_plan(struct plan *plan, const char *out, struct plan_known *known, err *e)
 {
     struct history history = {0};
     struct ledger_summary summary;
@@ -95,7 +96,7 @@ int recall_plan(const struct plan *plan, const char *out, struct plan_known *kno
     if (access(folder.ledger, F_OK))
         return 0;
     snprintf(known->folder, sizeof known->folder, "%s", folder.root);
-    if (!ledger_replay(folder.ledger, history_visit, &history, &summary, e) &&
+    if (!plan_keys(plan, e) && !ledger_replay(folder.ledger, history_visit, &history, &summary, e) &&
         !recall_stages(plan, &history, known, e) && !access(folder.sweep, F_OK))
         recall_edit(plan, &folder, &history, known, e);
     history_free(&history);

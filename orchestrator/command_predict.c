@@ -173,9 +173,11 @@ static int find_learner(const struct study *s, const struct request *r, int *sta
 /* The infer stage that a tap stage needs; -1 for other learners. */
 static int infer_of(const struct plan *p, int stage)
 {
-    for (int i = p->needs_start[stage]; i < p->needs_start[stage + 1]; i++)
-        if (p->kind[stage] == STAGE_TAP && p->kind[p->needs[i]] == STAGE_INFER)
-            return p->needs[i];
+    int needs[PLAN_MAX_NEEDS], n = plan_needs(p, stage, needs);
+
+    for (int i = 0; i < n; i++)
+        if (p->kind[stage] == STAGE_TAP && p->kind[needs[i]] == STAGE_INFER)
+            return needs[i];
     return -1;
 }
 
@@ -217,7 +219,7 @@ static char *options_text(const struct plan *plan, int trial)
 
 static int write_attributes(h5 *file, const struct study *s, int stage, const struct request *r, err *e)
 {
-    int trial = s->plan.example[stage];
+    int trial = plan_example(&s->plan, stage);
     char key[DIGEST_HEX], *options = options_text(&s->plan, trial);
 
     digest_to_hex(&s->plan.key[stage], key);
@@ -259,7 +261,7 @@ static void tell(const struct study *s, int stage, const struct request *r, cons
 
     for (size_t i = 0; i < p->n; i++)
         right += p->predicted[i] == p->labels[i];
-    study_trial_name(s, s->plan.example[stage], name, sizeof name);
+    study_trial_name(s, plan_example(&s->plan, stage), name, sizeof name);
     printf("%s: %zu %s images of %s, %.2f %% as labelled\npredictions: %s\n", name, p->n, part_names[r->images.part],
            r->dataset, 100.0 * (double)right / (double)(p->n ? p->n : 1), r->out);
 }

@@ -18,9 +18,11 @@ static const char help[] =
 /* The first stage that this one needs and that is not finished; -1. */
 static int waits_for(const struct study *s, int stage)
 {
-    for (int j = s->plan.needs_start[stage]; j < s->plan.needs_start[stage + 1]; j++)
-        if (!s->standing.finished[s->plan.needs[j]])
-            return s->plan.needs[j];
+    int needs[PLAN_MAX_NEEDS], n = plan_needs(&s->plan, stage, needs);
+
+    for (int i = 0; i < n; i++)
+        if (!s->standing.finished[needs[i]])
+            return needs[i];
     return -1;
 }
 

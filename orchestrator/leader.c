@@ -164,14 +164,12 @@ static void fill_saves_after(struct leader *l)
 static int begin(struct leader *l, err *e)
 {
     const struct plan *p = l->plan;
-    const struct queue_plan q = {.stages = p->stages_count,
-                                 .kinds = STAGE_KIND_COUNT,
-                                 .needs_start = p->needs_start,
-                                 .needs = p->needs,
-                                 .kind = p->kind,
-                                 .cost = p->cost,
-                                 .saves_after = l->saves_after,
-                                 .attempts = (int)p->sweep->setting[SETTING_RETRY_ATTEMPTS].number};
+    struct queue_plan q = {.stages = p->stages_count,
+                           .kinds = STAGE_KIND_COUNT,
+                           .kind = p->kind,
+                           .cost = p->cost,
+                           .saves_after = l->saves_after,
+                           .attempts = (int)p->sweep->setting[SETTING_RETRY_ATTEMPTS].number};
     struct ledger_summary summary;
     struct hello_message self;
     struct standing s;
@@ -183,6 +181,10 @@ static int begin(struct leader *l, err *e)
     l->failed = calloc((size_t)p->trials_count + 1, sizeof *l->failed);
     if (!l->workers || !l->live.worker || !l->trial_of_last || !l->failed)
         return err_set(e, ERR_NOMEM, "no memory for %d workers and %d stages", l->ranks, p->stages_count);
+    if (plan_all_needs(p, &l->needs_start, &l->needs, e))
+        return e->code;
+    q.needs_start = l->needs_start;
+    q.needs = l->needs;
     for (int i = 0; i < p->stages_count; i++)
         l->trial_of_last[i] = -1;
     for (int t = 0; t < p->trials_count; t++)
@@ -334,6 +336,8 @@ int leader_run(MPI_Comm comm, const struct leader_options *o, struct leader_end 
     early_stop_free(l.early);
     leader_results_close(&l);
     queue_free(l.queue);
+    free(l.needs_start);
+    free(l.needs);
     free(l.failed);
     history_free(&l.history);
     rank_log_close(l.log);

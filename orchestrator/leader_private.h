@@ -47,6 +47,7 @@ struct leader {
     const struct plan *plan;
     mail *mail;
     queue *queue;
+    int *needs_start, *needs; /* which the queue borrows */
     ledger *ledger;
     struct history history;
     rank_log *log;

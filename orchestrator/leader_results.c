@@ -21,7 +21,7 @@ static void mark_running(const struct leader *l, struct standing *s)
 {
     for (int r = 1; r < l->ranks; r++)
         for (int i = 0; i < l->workers[r].leases_count; i++) {
-            int t = l->plan->example[l->workers[r].leases[i].stage];
+            int t = plan_example(l->plan, l->workers[r].leases[i].stage);
 
             if (s->trial[t] == TRIAL_WAITING) {
                 s->counts[TRIAL_WAITING]--;

@@ -84,7 +84,7 @@ static void describe_worker(const struct leader *l, int rank, struct live_worker
     if (!w->leases_count)
         return;
     leader_label(l, w->leases[0].stage, out->label, sizeof out->label);
-    count_trial(l, l->plan->example[w->leases[0].stage], out);
+    count_trial(l, plan_example(l->plan, w->leases[0].stage), out);
 }
 
 static void fill_live(struct leader *l, const char *state)

@@ -53,9 +53,9 @@ void leader_label(const struct leader *l, int stage, char *label, size_t size)
     const char *kind = stage_kind_name((enum stage_kind)l->plan->kind[stage]);
 
     if (l->plan->task[stage] < 0)
-        snprintf(label, size, "trial %d %s", l->plan->example[stage], kind);
+        snprintf(label, size, "trial %d %s", plan_example(l->plan, stage), kind);
     else
-        snprintf(label, size, "trial %d %s %d", l->plan->example[stage], kind, l->plan->task[stage]);
+        snprintf(label, size, "trial %d %s %d", plan_example(l->plan, stage), kind, l->plan->task[stage]);
 }
 
 static void tell_trouble(struct leader *l, int stage, enum cause cause, const char *text)
@@ -154,10 +154,10 @@ static void forget(struct leader *l, int stage, const char *why)
 /* A finished stage must be run again if its checkpoint is bad, or if something that it needs is run again itself. */
 static bool must_run_again(struct leader *l, int stage, bool deep, char *why, size_t size)
 {
-    const struct plan *p = l->plan;
+    int needs[PLAN_MAX_NEEDS], n = plan_needs(l->plan, stage, needs);
 
-    for (int j = p->needs_start[stage]; j < p->needs_start[stage + 1]; j++)
-        if (queue_state(l->queue, p->needs[j]) != QUEUE_DONE) {
+    for (int i = 0; i < n; i++)
+        if (queue_state(l->queue, needs[i]) != QUEUE_DONE) {
             snprintf(why, size, "a stage that it builds on is run again");
             return true;
         }

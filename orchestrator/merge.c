@@ -112,8 +112,8 @@ static int check_sweep(const char *file, const struct plan *plan, const char *ya
     char *text = NULL;
 
     if (!sweep_load(file, whole_sweep, 2, &sweep, e) && !sweep_write(&sweep, &text, e) && strcmp(text, yaml) &&
-        !plan_make(&sweep, &sources_installed, &other, e) && !changes_between(&other, plan, &c, e) &&
-        (c.added || c.orphaned))
+        !plan_make(&sweep, &sources_installed, &other, e) && !plan_keys(&other, e) &&
+        !changes_between(&other, plan, &c, e) && (c.added || c.orphaned))
         err_set(e, ERR_CONFIG, "%s: another sweep: %d trials of it are not in the first shard's, and %d are missing",
                 file, c.orphaned, c.added);
     free(text);

@@ -6,7 +6,7 @@
 
 /* A plan_recall: finished stages and their times, and what an edit of the sweep keeps, adds and orphans, by the output folder's
  * ledger. */
-int recall_plan(const struct plan *plan, const char *out, struct plan_known *known, err *e);
+int recall_plan(struct plan *plan, const char *out, struct plan_known *known, err *e);
 /* GFLOP/s of a core of this machine in training; measured now. */
 double recall_gflops(void);
 

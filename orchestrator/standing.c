@@ -21,14 +21,15 @@ static void judge_stages(const struct plan *plan, const struct history *h, struc
 {
     for (int i = 0; i < plan->stages_count; i++) {
         const struct history_stage *known = history_find(h, &plan->key[i]);
+        int needs[PLAN_MAX_NEEDS], n = plan_needs(plan, i, needs);
 
         s->finished[i] = known && known->finished;
         complete[i] = s->finished[i];
-        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && complete[i]; j++)
-            complete[i] = complete[plan->needs[j]];
+        for (int j = 0; j < n && complete[i]; j++)
+            complete[i] = complete[needs[j]];
         obstacle[i] = known && known->aside && !s->finished[i] ? i : -1;
-        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && obstacle[i] < 0 && !complete[i]; j++)
-            obstacle[i] = obstacle[plan->needs[j]];
+        for (int j = 0; j < n && obstacle[i] < 0 && !complete[i]; j++)
+            obstacle[i] = obstacle[needs[j]];
         s->blocked += obstacle[i] >= 0 && obstacle[i] != i;
     }
 }
@@ -53,9 +54,12 @@ static void judge_trials(const struct plan *plan, const struct history *h, struc
         }
         s->counts[s->trial[t]]++;
     }
-    for (int i = plan->stages_count - 1; i >= 0; i--)
-        for (int j = plan->needs_start[i]; j < plan->needs_start[i + 1] && s->needed[i]; j++)
-            s->needed[plan->needs[j]] = true;
+    for (int i = plan->stages_count - 1; i >= 0; i--) {
+        int needs[PLAN_MAX_NEEDS], n = s->needed[i] ? plan_needs(plan, i, needs) : 0;
+
+        for (int j = 0; j < n; j++)
+            s->needed[needs[j]] = true;
+    }
 }
 
 int standing_make(const struct plan *plan, const struct history *h, struct standing *out, err *e)

@@ -18,7 +18,7 @@ int study_from_sweep(const char *path, const char *const *overrides, int count, 
 {
     *s = (struct study){0};
     if (sweep_load(path, overrides, count, &s->sweep, e) || folder_of(out, &s->sweep, &s->folder, e) ||
-        plan_make(&s->sweep, &sources_installed, &s->plan, e))
+        plan_make(&s->sweep, &sources_installed, &s->plan, e) || plan_keys(&s->plan, e))
         return e->code;
     return read_history(s, e);
 }
@@ -27,7 +27,8 @@ int study_from_folder(const char *path, struct study *s, err *e)
 {
     *s = (struct study){0};
     if (folder_name(path, "", &s->folder, e) || folder_check(&s->folder, e) ||
-        sweep_load(s->folder.sweep, NULL, 0, &s->sweep, e) || plan_make(&s->sweep, &sources_installed, &s->plan, e))
+        sweep_load(s->folder.sweep, NULL, 0, &s->sweep, e) || plan_make(&s->sweep, &sources_installed, &s->plan, e) ||
+        plan_keys(&s->plan, e))
         return e->code;
     return read_history(s, e);
 }

@@ -3,16 +3,10 @@
 
 #include <string.h>
 
-/* Everything that the formulas below need, once. */
+/* What depends on the task. */
 struct shape {
-    double width, tokens, patch_inputs, weights; /* of the backbone */
-    int blocks;
-    bool token;        /* the class token is the feature */
-    uint64_t prompted; /* blocks, of those that there are */
-    double prompt_length, prompt_blocks;
-    double classes, classes_now, classes_old; /* all, of this task, of the tasks before */
-    double train, test, test_old;             /* images: of this task, of this task, of the tasks before */
-    double train_all, test_all;
+    double classes_now, classes_old; /* of this task, of the tasks before */
+    double train, test, test_old;    /* images: of this task, of this task, of the tasks before */
 };
 
 /* Shapes that stand in for a backbone nobody knows: ViT-B/16 at 224. */
@@ -28,63 +22,30 @@ static double per_class(int64_t limit, double images, double classes)
     return limit && (double)limit < all ? (double)limit : all;
 }
 
-static struct shape shape_of(const struct cost_context *c, int task)
-{
-    const union option_value *v = c->config->value;
-    const struct source_backbone b = known_backbone(c->backbone);
-    int last = task < 0 ? c->tasks - 1 : task;
-    double until = c->classes_until[last], before = last ? c->classes_until[last - 1] : 0;
-    double classes = c->classes_until[c->tasks - 1], side = (double)b.side / b.patch;
-    double train = per_class(v[OPTION_DATASET_TRAIN_PER_CLASS].integer, c->dataset->train_images, classes);
-    uint64_t all_blocks = b.blocks < 64 ? ((uint64_t)1 << b.blocks) - 1 : UINT64_MAX;
-    uint64_t prompted = v[OPTION_PROMPT_LAYERS].layers & all_blocks;
-    double test = per_class(v[OPTION_DATASET_TEST_PER_CLASS].integer, c->dataset->test_images, classes);
-
-    return (struct shape){
-        .width = b.width,
-        .tokens = side * side + 1,
-        .patch_inputs = 3.0 * b.patch * b.patch,
-        .blocks = b.blocks,
-        .weights = 12.0 * b.blocks * b.width * b.width,
-        .prompt_length = (double)v[OPTION_PROMPT_LENGTH].integer,
-        .prompted = prompted,
-        .prompt_blocks = __builtin_popcountll(prompted),
-        .token = !strcmp(option_choice_text(OPTION_FEATURE_POOL, v[OPTION_FEATURE_POOL].integer), "token"),
-        .classes = classes,
-        .classes_now = until - before,
-        .classes_old = before,
-        .train = train * (until - before),
-        .test = test * (until - before),
-        .test_old = test * before,
-        .train_all = train * classes,
-        .test_all = test * classes,
-    };
-}
-
 /* Rows of a block that have queries: where the class token is the feature, the last block needs no other. */
-static double queries(const struct shape *s, int block)
+static double queries(const struct cost_trial *s, int block)
 {
     return block == s->blocks - 1 && s->token ? 1 : s->tokens;
 }
 
-static double prefix_length(const struct shape *s, int block)
+static double prefix_length(const struct cost_trial *s, int block)
 {
     return s->prompted >> block & 1 ? s->prompt_length : 0;
 }
 
 /* Products of a block with weights: queries, keys and values; projection and MLP, whose hidden width is 4 D. */
-static double qkv_flop(const struct shape *s, double rows)
+static double qkv_flop(const struct cost_trial *s, double rows)
 {
     return 2 * (rows + 2 * s->tokens) * s->width * s->width;
 }
 
-static double rest_flop(const struct shape *s, double rows)
+static double rest_flop(const struct cost_trial *s, double rows)
 {
     return 18 * rows * s->width * s->width;
 }
 
 /* One image through the backbone, with prefixes or without: the count of model/flops.h. */
-static double forward(const struct shape *s, bool prompted)
+static double forward(const struct cost_trial *s, bool prompted)
 {
     double sum = 2 * (s->tokens - 1) * s->patch_inputs * s->width;
 
@@ -97,7 +58,7 @@ static double forward(const struct shape *s, bool prompted)
 }
 
 /* Back to the lowest prompted block, where only the prefix's gradients are formed. */
-static double backward(const struct shape *s)
+static double backward(const struct cost_trial *s)
 {
     int last = s->prompted ? __builtin_ctzll(s->prompted) : s->blocks;
     double sum = 0;
@@ -112,119 +73,165 @@ static double backward(const struct shape *s)
     return sum;
 }
 
-static double training(const struct shape *s)
+struct cost_trial cost_of_trial(const struct trial_config *config, const struct source_dataset *dataset,
+                                const struct source_backbone *backbone, int tasks, const int *classes_until)
 {
-    return forward(s, true) + backward(s);
+    const union option_value *v = config->value;
+    const struct source_backbone b = known_backbone(backbone);
+    double classes = classes_until[tasks - 1], side = (double)b.side / b.patch;
+    uint64_t all_blocks = b.blocks < 64 ? ((uint64_t)1 << b.blocks) - 1 : UINT64_MAX;
+    uint64_t prompted = v[OPTION_PROMPT_LAYERS].layers & all_blocks;
+    struct cost_trial c = {
+        .value = v,
+        .tasks = tasks,
+        .classes_until = classes_until,
+        .width = b.width,
+        .tokens = side * side + 1,
+        .patch_inputs = 3.0 * b.patch * b.patch,
+        .blocks = b.blocks,
+        .weights = 12.0 * b.blocks * b.width * b.width,
+        .prompt_length = (double)v[OPTION_PROMPT_LENGTH].integer,
+        .prompted = prompted,
+        .prompt_blocks = __builtin_popcountll(prompted),
+        .token = !strcmp(option_choice_text(OPTION_FEATURE_POOL, v[OPTION_FEATURE_POOL].integer), "token"),
+        .classes = classes,
+        .train = per_class(v[OPTION_DATASET_TRAIN_PER_CLASS].integer, dataset->train_images, classes),
+        .test = per_class(v[OPTION_DATASET_TEST_PER_CLASS].integer, dataset->test_images, classes),
+    };
+
+    c.train_all = c.train * classes;
+    c.test_all = c.test * classes;
+    c.plain = forward(&c, false);
+    c.prompts = forward(&c, true);
+    c.training = c.prompts + backward(&c);
+    return c;
+}
+
+static struct shape shape_of(const struct cost_trial *c, int task)
+{
+    int last = task < 0 ? c->tasks - 1 : task;
+    double until = c->classes_until[last], before = last ? c->classes_until[last - 1] : 0;
+
+    return (struct shape){
+        .classes_now = until - before,
+        .classes_old = before,
+        .train = c->train * (until - before),
+        .test = c->test * (until - before),
+        .test_old = c->test * before,
+    };
 }
 
 /* A normally distributed number takes as long as this many operations of a matrix product: some 20 ns. */
 #define NORMAL_FLOP 1500
 
 /* Drawing features of all classes seen and training a head (or the MLP of width d) on them. */
-static double align_flop(const struct shape *s, const union option_value *v, double epochs, double drawn,
+static double align_flop(const struct cost_trial *c, const struct shape *s, double epochs, double drawn,
                          double parameters)
 {
     double seen = s->classes_old + s->classes_now;
-    double steps =
-        strcmp(option_choice_text(OPTION_ALIGN_STEPS, v[OPTION_ALIGN_STEPS].integer), "seen") ? s->classes_old : seen;
+    double steps = strcmp(option_choice_text(OPTION_ALIGN_STEPS, c->value[OPTION_ALIGN_STEPS].integer), "seen")
+                       ? s->classes_old
+                       : seen;
 
-    return s->classes_old > 0 ? epochs * drawn * (seen * s->width * (s->width + NORMAL_FLOP) + steps * 6 * parameters)
+    return s->classes_old > 0 ? epochs * drawn * (seen * c->width * (c->width + NORMAL_FLOP) + steps * 6 * parameters)
                               : 0;
 }
 
-static double tii_parameters(const struct shape *s, const union option_value *v)
+static double tii_parameters(const struct cost_trial *c)
 {
-    double d = s->width;
-    bool wide = !strcmp(option_choice_text(OPTION_TII_MLP, v[OPTION_TII_MLP].integer), "4-4");
+    double d = c->width;
+    bool wide = !strcmp(option_choice_text(OPTION_TII_MLP, c->value[OPTION_TII_MLP].integer), "4-4");
 
-    return (wide ? 24 * d * d : 4 * d * d) + d * s->classes;
+    return (wide ? 24 * d * d : 4 * d * d) + d * c->classes;
 }
 
-static double statistics_bytes(const struct shape *s)
+static double statistics_bytes(const struct cost_trial *c, const struct shape *s)
 {
-    return 4 * s->classes_now * s->width * s->width;
+    return 4 * s->classes_now * c->width * c->width;
 }
 
-static struct cost cost_features(const struct shape *s, const union option_value *v)
+static struct cost cost_features(const struct cost_trial *c, const struct shape *s)
 {
-    double images = s->train_all + s->test_all;
+    double images = c->train_all + c->test_all;
 
-    (void)v;
-    return (struct cost){images * forward(s, false), 4 * images * s->width, 4 * images * s->width};
+    (void)s;
+    return (struct cost){images * c->plain, 4 * images * c->width, 4 * images * c->width};
 }
 
-static struct cost cost_tii(const struct shape *s, const union option_value *v)
+static struct cost cost_tii(const struct cost_trial *c, const struct shape *s)
 {
-    double parameters = tii_parameters(s, v), epochs = (double)v[OPTION_TII_EPOCHS].integer;
-    double images = v[OPTION_DATASET_AUGMENT].integer ? epochs * s->train * forward(s, false) : 0;
-    double align =
-        align_flop(s, v, (double)v[OPTION_TII_ALIGN_EPOCHS].integer, (double)v[OPTION_TII_BATCH].integer, parameters);
+    double parameters = tii_parameters(c), epochs = (double)c->value[OPTION_TII_EPOCHS].integer;
+    double images = c->value[OPTION_DATASET_AUGMENT].integer ? epochs * s->train * c->plain : 0;
+    double align = align_flop(c, s, (double)c->value[OPTION_TII_ALIGN_EPOCHS].integer,
+                              (double)c->value[OPTION_TII_BATCH].integer, parameters);
 
-    return (struct cost){images + epochs * s->train * 6 * parameters + s->train * s->width * s->width + align,
-                         4 * parameters + statistics_bytes(s), 16 * parameters};
+    return (struct cost){images + epochs * s->train * 6 * parameters + s->train * c->width * c->width + align,
+                         4 * parameters + statistics_bytes(c, s), 16 * parameters};
 }
 
 /* Bytes kept for the backward pass of a batch: 9 rows of width D for each token and block, and what a chunk needs. */
-static double activations(const struct shape *s, const union option_value *v)
+static double activations(const struct cost_trial *c)
 {
-    return 4 * (double)v[OPTION_TRAIN_BATCH].integer * s->blocks * s->tokens * 10 * s->width;
+    return 4 * (double)c->value[OPTION_TRAIN_BATCH].integer * c->blocks * c->tokens * 10 * c->width;
 }
 
-static struct cost cost_wtp(const struct shape *s, const union option_value *v)
+static struct cost cost_wtp(const struct cost_trial *c, const struct shape *s)
 {
-    double epochs = (double)v[OPTION_TRAIN_EPOCHS].integer;
-    double prompt = 2 * s->prompt_blocks * s->prompt_length * s->width;
+    double epochs = (double)c->value[OPTION_TRAIN_EPOCHS].integer;
+    double prompt = 2 * c->prompt_blocks * c->prompt_length * c->width;
 
-    return (struct cost){epochs * s->train * training(s) + s->train * (forward(s, true) + s->width * s->width),
-                         4 * prompt + 4 * s->classes * s->width + statistics_bytes(s), activations(s, v)};
+    return (struct cost){epochs * s->train * c->training + s->train * (c->prompts + c->width * c->width),
+                         4 * prompt + 4 * c->classes * c->width + statistics_bytes(c, s), activations(c)};
 }
 
 /* Images of older tasks are run again only where the inferred task has changed: about one in seven. */
-static struct cost cost_infer(const struct shape *s, const union option_value *v)
+static struct cost cost_infer(const struct cost_trial *c, const struct shape *s)
 {
     double images = s->test + s->test_old, fresh = s->test + s->test_old / 7;
 
-    return (struct cost){fresh * forward(s, true) + images * 2 * tii_parameters(s, v), 4 * images * s->width,
-                         activations(s, v) / s->blocks};
+    return (struct cost){fresh * c->prompts + images * 2 * tii_parameters(c), 4 * images * c->width,
+                         activations(c) / c->blocks};
 }
 
-static struct cost cost_tap(const struct shape *s, const union option_value *v)
+static struct cost cost_tap(const struct cost_trial *c, const struct shape *s)
 {
-    double drawn = (double)v[OPTION_TAP_SAMPLES].integer, head = s->width * s->classes;
+    double drawn = (double)c->value[OPTION_TAP_SAMPLES].integer, head = c->width * c->classes;
 
-    drawn = drawn > 0 ? drawn : 5 * (double)v[OPTION_TRAIN_BATCH].integer;
-    return (struct cost){align_flop(s, v, (double)v[OPTION_TAP_EPOCHS].integer, drawn, head) +
+    drawn = drawn > 0 ? drawn : 5 * (double)c->value[OPTION_TRAIN_BATCH].integer;
+    return (struct cost){align_flop(c, s, (double)c->value[OPTION_TAP_EPOCHS].integer, drawn, head) +
                              (s->test + s->test_old) * 2 * head,
-                         4 * head, 4 * drawn * (s->classes_old + s->classes_now) * s->width};
+                         4 * head, 4 * drawn * (s->classes_old + s->classes_now) * c->width};
 }
 
-static struct cost cost_sequential(const struct shape *s, const union option_value *v)
+static struct cost cost_sequential(const struct cost_trial *c, const struct shape *s)
 {
-    double head = s->width * s->classes;
+    double head = c->width * c->classes;
 
-    return (struct cost){(double)v[OPTION_TRAIN_EPOCHS].integer * s->train * 6 * head +
+    return (struct cost){(double)c->value[OPTION_TRAIN_EPOCHS].integer * s->train * 6 * head +
                              (s->test + s->test_old) * 2 * head,
                          4 * head, 16 * head};
 }
 
-static struct cost cost_joint(const struct shape *s, const union option_value *v)
+static struct cost cost_joint(const struct cost_trial *c, const struct shape *s)
 {
-    double epochs = (double)v[OPTION_TRAIN_EPOCHS].integer;
+    double epochs = (double)c->value[OPTION_TRAIN_EPOCHS].integer;
 
-    return (struct cost){epochs * s->train_all * training(s) + s->test_all * forward(s, true),
-                         4 * s->width * s->classes, activations(s, v)};
+    (void)s;
+    (void)s;
+    return (struct cost){epochs * c->train_all * c->training + c->test_all * c->prompts, 4 * c->width * c->classes,
+                         activations(c)};
 }
 
-struct cost stage_cost(const struct cost_context *c, enum stage_kind kind, int task)
+struct cost stage_cost(const struct cost_trial *c, enum stage_kind kind, int task)
 {
-    static struct cost (*const of[STAGE_KIND_COUNT])(const struct shape *s, const union option_value *v) = {
+    static struct cost (*const of[STAGE_KIND_COUNT])(const struct cost_trial *c, const struct shape *s) = {
         [STAGE_FEATURES] = cost_features, [STAGE_TII] = cost_tii, [STAGE_WTP] = cost_wtp,
         [STAGE_INFER] = cost_infer,       [STAGE_TAP] = cost_tap, [STAGE_SEQUENTIAL] = cost_sequential,
         [STAGE_JOINT] = cost_joint,
     };
     const struct shape s = shape_of(c, task);
-    struct cost cost = of[kind](&s, c->config->value);
+    struct cost cost = of[kind](c, &s);
 
-    cost.memory += 4 * s.weights + 64e6; /* backbone and program */
+    cost.memory += 4 * c->weights + 64e6; /* backbone and program */
     return cost;
 }

@@ -29,6 +29,7 @@ int estimate_make(const struct plan *p, const struct plan_known *known, double g
         out->measured |= known->seconds_per_flop[kind] > 0;
     for (int i = 0; i < p->stages_count; i++) {
         double seconds = estimate_stage(p, known, gflops, i), before = 0;
+        int needs[PLAN_MAX_NEEDS], n;
 
         out->all += seconds;
         out->alone += seconds * p->shared_by[i];
@@ -37,8 +38,9 @@ int estimate_make(const struct plan *p, const struct plan_known *known, double g
             continue;
         }
         out->left += seconds;
-        for (int k = p->needs_start[i]; k < p->needs_start[i + 1]; k++)
-            before = path[p->needs[k]] > before ? path[p->needs[k]] : before;
+        n = plan_needs(p, i, needs);
+        for (int k = 0; k < n; k++)
+            before = path[needs[k]] > before ? path[needs[k]] : before;
         path[i] = before + seconds;
         out->critical = path[i] > out->critical ? path[i] : out->critical;
     }

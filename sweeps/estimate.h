@@ -19,8 +19,8 @@ struct plan_known {
 void plan_known_free(struct plan_known *known); /* what it owns */
 
 /* What is known is the business of a higher room, which hands it in.  out: the output folder, NULL for the usual one.  A folder
- * without results is no error. */
-typedef int plan_recall(const struct plan *plan, const char *out, struct plan_known *known, err *e);
+ * without results is no error.  Where there are results the plan has its keys afterwards. */
+typedef int plan_recall(struct plan *plan, const char *out, struct plan_known *known, err *e);
 
 /* In seconds of one core. */
 struct estimate {

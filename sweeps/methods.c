@@ -98,3 +98,11 @@ void method_normalise(struct trial_config *config)
         if ((config->value[rules[i].option].integer == parsed[i].choice) == rules[i].is)
             config->value[rules[i].then] = parsed[i].value;
 }
+
+bool method_fixes(enum option_id id)
+{
+    for (int i = 0; i < LENGTH(rules); i++)
+        if (rules[i].then == id)
+            return true;
+    return false;
+}

@@ -25,6 +25,8 @@ const struct method *method_of(const struct trial_config *config);
 bool method_reads(const struct method *method, enum option_id id);
 /* Bring options that cannot matter to one value.  Seeds must be resolved. */
 void method_normalise(struct trial_config *config);
+/* May it change this option? */
+bool method_fixes(enum option_id id);
 
 /* What a stage opens: `of` kind, for which tasks. */
 enum need_tasks {
@@ -41,8 +43,18 @@ struct need {
     bool fc_norm_only; /* only with feature.norm fc_norm */
 };
 
-extern const struct need stage_needs[];
+extern const struct need stage_needs[]; /* those of a kind stand together */
 extern const int stage_needs_count;
+/* The last task of `of` that the need means for a stage of this kind and task t, 0 for a stage of the whole trial; -1: it means
+ * none, or speaks of another kind. */
+static inline int need_task(const struct need *need, enum stage_kind kind, int t, bool fc_norm)
+{
+    if (need->kind != kind || (need->fc_norm_only && !fc_norm))
+        return -1;
+    if (need->tasks == NEED_WHOLE)
+        return 0;
+    return need->tasks == NEED_SAME || need->tasks == NEED_UP_TO ? t : t - 1;
+}
 
 /* Does the kind have one stage for each task, or one for the whole trial (task -1)? */
 bool stage_kind_has_tasks(enum stage_kind kind);

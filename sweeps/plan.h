@@ -1,7 +1,7 @@
 /* sweeps/plan.h - a sweep as work: its distinct trials, their distinct stages, and who needs what.
  *
  * A trial is known by the key of its last stage; points of the sweep that come to the same key are folded into one trial.
- * Stages are numbered so that a stage needs only stages with smaller numbers; the arrays below are ready for a scheduler.
+ * Stages are numbered so that a stage needs only stages with smaller numbers.
  *
  * The key of a stage (sweeps/stage.h) hashes
  *   kind, code version, task,
@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "sweeps/plan_graph.h"
 #include "sweeps/sources.h"
 #include "sweeps/stage.h"
 #include "sweeps/sweep.h"
@@ -27,7 +28,7 @@ struct plan_content {
     const char *what, *is; /* interned: "data set fashion-mnist" and 32 digits; "code of wtp" and "1" */
 };
 
-enum { PLAN_MAX_STAGES = 50000000 }; /* 3 GB */
+enum { PLAN_MAX_STAGES = 50000000 };
 
 struct plan_trial {
     int64_t point; /* of sweep_point(): the first of those folded into this trial */
@@ -44,12 +45,9 @@ struct plan {
     int stages_count;
     uint8_t *kind;      /* (stages) enum stage_kind */
     int16_t *task;      /* (stages) -1: of the whole trial */
-    struct digest *key; /* (stages) */
     float *cost;        /* (stages) FLOP */
-    int *example;       /* (stages) a trial that has it */
     int *shared_by;     /* (stages) how many trials have it */
-    int *needs_start;   /* (stages + 1) the needs of stage i are needs[needs_start[i] .. needs_start[i+1]-1] */
-    int *needs;
+    struct digest *key; /* (stages) NULL before plan_keys() */
 
     int varied_count; /* options that differ between trials, after normalisation; seed last */
     enum option_id varied[OPTION_COUNT];
@@ -65,11 +63,15 @@ struct plan {
 
     int missing_count;    /* what a run would need and this machine lacks, each with how to get it */
     const char **missing; /* the texts are interned */
+
+    struct plan_graph graph; /* private to plan*.c: what the stages need, and what their keys hash */
 };
 
 /* Everything but the sweep is owned by *out; plan_free() in any case.
  * ERR_CONFIG: a class order that does not fit its data set; nothing left to run; too many stages. */
 int plan_make(const struct sweep *sweep, const struct sources *sources, struct plan *out, err *e);
+/* The keys of all stages, for those who look for results: a plan that is only shown does without them. */
+int plan_keys(struct plan *plan, err *e);
 void plan_free(struct plan *plan);
 
 /* The options of a trial, normalised. */
@@ -78,10 +80,18 @@ void plan_trial_config(const struct plan *plan, int trial, struct trial_config *
 void plan_trial_label(const struct plan *plan, int trial, char *text, size_t size);
 /* All stages of a trial in ascending order; malloc'd. */
 int plan_trial_stages(const struct plan *plan, int trial, int **stages, int *count, err *e);
-/* The stage with this key; -1 if there is none.  Linear in the number of stages: for a few look-ups. */
+
+/* The stages that a stage needs itself; returns how many. */
+int plan_needs(const struct plan *plan, int stage, int needs[PLAN_MAX_NEEDS]);
+/* The needs of all stages, malloc'd: those of stage i are needs[start[i] .. start[i+1]-1]. */
+int plan_all_needs(const struct plan *plan, int **start, int **needs, err *e);
+/* A trial that has the stage. */
+int plan_example(const struct plan *plan, int stage);
+/* The stage with this key; -1 if there is none.  Linear in the number of stages: for a few look-ups.  Needs plan_keys(). */
 int plan_find_stage(const struct plan *plan, const struct digest *key);
 
-/* Everything that a trainer needs to run the stage, all its ancestors' keys included.  stage_job_free() afterwards. */
+/* Everything that a trainer needs to run the stage, all its ancestors' keys included.  Needs plan_keys().  stage_job_free()
+ * afterwards. */
 int plan_job(const struct plan *plan, int stage, const char *checkpoint_folder, struct stage_job *out, err *e);
 
 #endif

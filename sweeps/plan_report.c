@@ -80,9 +80,11 @@ static int count_chains(struct view *v, err *e)
 
     if (!followed)
         return err_errno(e, "plan");
-    for (int i = 0; i < p->stages_count; i++)
-        for (int k = p->needs_start[i]; k < p->needs_start[i + 1]; k++)
-            followed[p->needs[k]] |= p->kind[p->needs[k]] == p->kind[i];
+    for (int i = 0; i < p->stages_count; i++) {
+        int needs[PLAN_MAX_NEEDS], n = plan_needs(p, i, needs);
+        for (int k = 0; k < n; k++)
+            followed[needs[k]] |= p->kind[needs[k]] == p->kind[i];
+    }
     for (int i = 0; i < p->stages_count; i++)
         v->chains[p->kind[i]] += !followed[i];
     free(followed);
@@ -295,13 +297,13 @@ static void print_json(const struct view *v)
 
 /* ---- the command ---- */
 
-static int show_plan(const struct plan *plan, const struct arguments *a, plan_recall *recall, err *e)
+static int show_plan(struct plan *plan, const struct arguments *a, plan_recall *recall, err *e)
 {
     struct plan_known known = {.folder = ""};
     struct view v = {.plan = plan, .arguments = a, .known = &known};
 
     if ((!recall || !recall(plan, a->out, &known, e)) && !estimate_make(plan, &known, a->gflops, &v.estimate, e) &&
-        !count_chains(&v, e)) {
+        !count_chains(&v, e) && (!a->trials || !plan_keys(plan, e))) {
         if (a->json)
             print_json(&v);
         else

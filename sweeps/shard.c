@@ -175,30 +175,30 @@ static int count_users(const struct plan *p, int *number, err *e)
 }
 
 /* Close the gaps of stages that nobody needs; users[] becomes the new numbers. */
-static void keep_stages(struct plan *p, int *users)
+static int keep_stages(struct plan *p, int *users, err *e)
 {
-    int n = 0, needs = 0;
+    int n = 0, *kept = calloc((size_t)p->graph.chains_count, sizeof *kept);
 
+    if (!kept)
+        return err_errno(e, "plan");
     for (int i = 0; i < p->stages_count; i++) {
-        int first = p->needs_start[i], end = p->needs_start[i + 1];
-
         if (!users[i])
             continue;
+        kept[graph_chain(&p->graph, i, p->kind[i])]++;
         p->kind[n] = p->kind[i];
         p->task[n] = p->task[i];
-        p->key[n] = p->key[i];
         p->cost[n] = p->cost[i];
         p->shared_by[n] = users[i];
-        p->needs_start[n] = needs;
-        for (int k = first; k < end; k++)
-            p->needs[needs++] = users[p->needs[k]]; /* a smaller number, so it is new already */
         users[i] = n++;
     }
-    p->needs_start[n] = needs;
     p->disk *= (double)n / p->stages_count;
     p->stages_count = n;
+    graph_keep(&p->graph, kept, e);
+    free(kept);
+    return e->code;
 }
 
+/* A trial that has the last stage of a chain has all of it. */
 static int find_examples(struct plan *p, err *e)
 {
     for (int t = p->trials_count - 1; t >= 0; t--) {
@@ -206,8 +206,11 @@ static int find_examples(struct plan *p, err *e)
 
         if (plan_trial_stages(p, t, &stages, &count, e))
             return e->code;
-        for (int i = 0; i < count; i++)
-            p->example[stages[i]] = t;
+        for (int i = 0; i < count; i++) {
+            struct plan_chain *c = &p->graph.chains[graph_chain(&p->graph, stages[i], p->kind[stages[i]])];
+            if (p->task[stages[i]] < 0 || p->task[stages[i]] == c->until - 1)
+                c->example = t;
+        }
         free(stages);
     }
     return 0;
@@ -221,8 +224,9 @@ static int count_work(struct plan *p, err *e)
         return err_errno(e, "plan");
     p->work = p->work_alone = p->critical = 0;
     for (int i = 0; i < p->stages_count; i++) {
-        for (int k = p->needs_start[i]; k < p->needs_start[i + 1]; k++)
-            path[i] = path[p->needs[k]] > path[i] ? path[p->needs[k]] : path[i];
+        int needs[PLAN_MAX_NEEDS], n = plan_needs(p, i, needs);
+        for (int k = 0; k < n; k++)
+            path[i] = path[needs[k]] > path[i] ? path[needs[k]] : path[i];
         path[i] += p->cost[i];
         p->critical = path[i] > p->critical ? path[i] : p->critical;
         p->work += p->cost[i];
@@ -239,8 +243,7 @@ static int keep(struct plan *p, const int *shard, int index, err *e)
     if (!users)
         return err_errno(e, "plan");
     keep_trials(p, shard, index);
-    if (!count_users(p, users, e)) {
-        keep_stages(p, users);
+    if (!count_users(p, users, e) && !keep_stages(p, users, e)) {
         for (int t = 0; t < p->trials_count; t++)
             p->trials[t].stage = users[p->trials[t].stage];
         if (!find_examples(p, e))

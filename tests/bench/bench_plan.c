@@ -3,7 +3,8 @@
  *   bench_plan [NAME]
  *
  * Three sweeps: one whose trials share most of their work, and two in which no two trials share a prompt, the worst case, with
- * five tasks and with ten.  Each is planned by a process of its own, so that its memory is its own. */
+ * five tasks and with ten.  Each is planned by a process of its own, so that its memory is its own.  A plan that is only shown has no
+ * keys; what follows it on the line is the same with them. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -26,11 +27,19 @@ static const struct {
                   "grid: {prompt.length: 1..100, train.epochs: 1..100, seed: 0..99}\n"},
 };
 
+/* So far. */
+static void print_usage(const char *end)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    printf("  %5.1f s  %5.0f MB%s", (double)clock() / CLOCKS_PER_SEC, (double)usage.ru_maxrss * 1024 / 1e6, end);
+}
+
 static int measure(const char *name, const char *yaml)
 {
     struct sweep sweep;
     struct plan plan = {0};
-    struct rusage usage;
     err e = {0};
 
     if (sweep_parse("bench", ".", yaml, strlen(yaml), NULL, 0, &sweep, &e) ||
@@ -38,9 +47,13 @@ static int measure(const char *name, const char *yaml)
         fprintf(stderr, "%s: %s\n", name, e.text);
         return 1;
     }
-    getrusage(RUSAGE_SELF, &usage);
-    printf("%-9s %8d trials %9d stages  %5.1f s  %5.0f MB\n", name, plan.trials_count, plan.stages_count,
-           (double)clock() / CLOCKS_PER_SEC, (double)usage.ru_maxrss * 1024 / 1e6);
+    printf("%-9s %8d trials %9d stages", name, plan.trials_count, plan.stages_count);
+    print_usage("  with keys");
+    if (plan_keys(&plan, &e)) {
+        fprintf(stderr, "%s: %s\n", name, e.text);
+        return 1;
+    }
+    print_usage("\n");
     plan_free(&plan);
     sweep_free(&sweep);
     return 0;

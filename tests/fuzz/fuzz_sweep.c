@@ -22,7 +22,7 @@ static void plan_twice(const struct sweep *sweep)
         return; /* a class order that does not fit, or nothing left to run */
     }
     if (sweep_write(sweep, &yaml, &e) || sweep_parse("again", "/", yaml, strlen(yaml), NULL, 0, &back, &e) ||
-        plan_make(&back, &sources_none, &again, &e))
+        plan_make(&back, &sources_none, &again, &e) || plan_keys(&plan, &e) || plan_keys(&again, &e))
         abort();
     if (plan.trials_count != again.trials_count || plan.stages_count != again.stages_count)
         abort();

@@ -36,7 +36,7 @@ static void make(struct planned *p, const char *yaml)
     err e = {0};
 
     if (sweep_parse("x.yaml", ".", yaml, strlen(yaml), NULL, 0, &p->sweep, &e) ||
-        plan_make(&p->sweep, &sources_here, &p->plan, &e))
+        plan_make(&p->sweep, &sources_here, &p->plan, &e) || plan_keys(&p->plan, &e))
         fail_msg("%s", e.text);
 }
 

@@ -97,6 +97,7 @@ static void test_recall(void **state)
     write_file("after.yaml", after);
     assert_int_equal(sweep_load("before.yaml", NULL, 0, &sweep, &e), 0);
     assert_int_equal(plan_make(&sweep, &sources_installed, &plan, &e), 0);
+    assert_int_equal(plan_keys(&plan, &e), 0);
     assert_int_equal(plan.stages_count, 1 + 4 * 5);
     assert_int_equal(folder_name("out", "p", &folder, &e), 0);
 

@@ -23,7 +23,7 @@ static struct planned *make(const char *yaml)
     err e = {0};
 
     if (sweep_parse("x.yaml", ".", yaml, strlen(yaml), NULL, 0, &p->sweep, &e) ||
-        plan_make(&p->sweep, &sources_none, &p->plan, &e))
+        plan_make(&p->sweep, &sources_none, &p->plan, &e) || plan_keys(&p->plan, &e))
         fail_msg("%s", e.text);
     return p;
 }
@@ -67,9 +67,10 @@ static void test_sharing(void **state)
     assert_true(plan->critical < plan->work);
     for (int i = 0; i < plan->stages_count; i++) {
         int sharers = plan->kind[i] == STAGE_FEATURES ? 36 : plan->kind[i] == STAGE_TII ? 12 : 1;
+        int needs[PLAN_MAX_NEEDS], n = plan_needs(plan, i, needs);
         assert_int_equal(plan->shared_by[i], sharers);
-        for (int k = plan->needs_start[i]; k < plan->needs_start[i + 1]; k++)
-            assert_true(plan->needs[k] < i);
+        for (int k = 0; k < n; k++)
+            assert_true(needs[k] < i);
     }
     drop(p);
 }
@@ -119,6 +120,96 @@ static void test_prefixes(void **state)
     assert_int_equal(count_kind(&p->plan, STAGE_FEATURES), 1);
     assert_int_equal(count_kind(&p->plan, STAGE_WTP), 5 + 2 + 5);
     drop(p);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct digest));
+}
+
+/* The trial as a sweep of its own. */
+static struct planned *make_alone(const struct plan *plan, int trial)
+{
+    struct trial_config config;
+    char yaml[8192] = "trial:\n";
+
+    plan_trial_config(plan, trial, &config);
+    for (int id = 0; id < OPTION_COUNT; id++)
+        snprintf(yaml + strlen(yaml), sizeof yaml - strlen(yaml), "  %s: %s\n", option_info(id)->key,
+                 option_format(id, config.value[id]));
+    return make(yaml);
+}
+
+/* A trial has the stages that it would have alone, and they need the same. */
+static void expect_alone(const struct plan *plan, int trial, int *users)
+{
+    struct planned *alone = make_alone(plan, trial);
+    int *stages, n, needs[PLAN_MAX_NEEDS], alone_needs[PLAN_MAX_NEEDS];
+    err e = {0};
+
+    assert_int_equal(plan_trial_stages(plan, trial, &stages, &n, &e), 0);
+    assert_int_equal(alone->plan.trials_count, 1);
+    assert_int_equal(alone->plan.stages_count, n);
+    for (int i = 0; i < n; i++) {
+        int there = plan_find_stage(&alone->plan, &plan->key[stages[i]]), count;
+        assert_true(there >= 0);
+        assert_int_equal(alone->plan.task[there], plan->task[stages[i]]);
+        assert_true(alone->plan.cost[there] == plan->cost[stages[i]]);
+        count = plan_needs(plan, stages[i], needs);
+        assert_int_equal(plan_needs(&alone->plan, there, alone_needs), count);
+        for (int k = 0; k < count; k++)
+            assert_memory_equal(&plan->key[needs[k]], &alone->plan.key[alone_needs[k]], sizeof(struct digest));
+        users[stages[i]]++;
+    }
+    free(stages);
+    drop(alone);
+}
+
+/* Sharing changes nothing but the number of stages: every key is there once, for all trials that have it. */
+static void expect_shared_once(const char *yaml)
+{
+    struct planned *p = make(yaml);
+    size_t n = (size_t)p->plan.stages_count;
+    struct digest *sorted = malloc(n * sizeof *sorted);
+    int *users = calloc(n, sizeof *users), *start, *needs, few[PLAN_MAX_NEEDS];
+    err e = {0};
+
+    for (int trial = 0; trial < p->plan.trials_count; trial++)
+        expect_alone(&p->plan, trial, users);
+    assert_memory_equal(users, p->plan.shared_by, n * sizeof *users);
+    memcpy(sorted, p->plan.key, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare_keys);
+    for (size_t i = 1; i < n; i++)
+        assert_true(compare_keys(&sorted[i - 1], &sorted[i]) < 0);
+    assert_int_equal(plan_all_needs(&p->plan, &start, &needs, &e), 0);
+    for (int i = 0; i < p->plan.stages_count; i++) {
+        assert_int_equal(plan_needs(&p->plan, i, few), start[i + 1] - start[i]);
+        assert_memory_equal(few, needs + start[i], (size_t)(start[i + 1] - start[i]) * sizeof *needs);
+    }
+    free(start);
+    free(needs);
+    free(users);
+    free(sorted);
+    drop(p);
+}
+
+static void test_alone(void **state)
+{
+    (void)state;
+    expect_shared_once(
+        "trial: {dataset.tasks: 5}\n"
+        "grid:\n"
+        "  feature.norm: [final, fc_norm]\n"
+        "  dataset.sequence: [natural, [[0, 1], [2, 3], [4, 5], [8, 9], [6, 7]],\n"
+        "    [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]], [[0, 1], [2, 3], [5, 4], [8, 9], [6, 7]], shuffled]\n"
+        "  seeds.order: [0, 1]\n"
+        "  method: [norga, hide, sequential, joint]\n"
+        "  tap.lr: [0.1, 0.2]\n"
+        "  tii.lr: [0.1, 0.2]\n"
+        "  train.lr: [0.1, 0.2]\n");
+    expect_shared_once("trial: {feature.norm: fc_norm, dataset.sequence: shuffled}\n"
+                       "grid: {tap.lr: [0.1, 0.2], dataset.tasks: [1, 2, 5], seed: 0..2,\n"
+                       "  dataset.name: [mnist, fashion-mnist, cifar100], backbone: [vit-micro, other]}\n");
 }
 
 /* Which kinds of stage have another key when an option changes. */
@@ -426,7 +517,7 @@ int main(void)
         cmocka_unit_test(test_sharing),      cmocka_unit_test(test_folding), cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_keys),         cmocka_unit_test(test_fc_norm), cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_trial_stages), cmocka_unit_test(test_frozen),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_missing),      cmocka_unit_test(test_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ static double flop(const char *options, enum stage_kind kind, const struct sourc
     const struct source_dataset data = {.classes = CLASSES, .train_images = TRAIN, .test_images = TEST};
     const int until[] = {CLASSES};
     struct trial_config config;
+    struct cost_trial trial;
     struct sweep sweep;
     char yaml[300];
     err e = {0};
@@ -31,8 +32,8 @@ static double flop(const char *options, enum stage_kind kind, const struct sourc
         fail_msg("%s", e.text);
     sweep_point(&sweep, 0, &config);
     sweep_free(&sweep);
-    return stage_cost(&(struct cost_context){&config, &data, backbone, 1, until}, kind, kind == STAGE_FEATURES ? -1 : 0)
-        .flop;
+    trial = cost_of_trial(&config, &data, backbone, 1, until);
+    return stage_cost(&trial, kind, kind == STAGE_FEATURES ? -1 : 0).flop;
 }
 
 static void expect_close(const char *what, double got, double want)

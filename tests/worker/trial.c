@@ -182,7 +182,7 @@ void trial_open(struct trial *t, const char *options, const char *folder)
         if (*word)
             words[count++] = word;
     if (sweep_parse("tiny.yaml", ".", base, sizeof base - 1, (const char *const *)words, count, &t->sweep, &e) ||
-        plan_make(&t->sweep, &sources_installed, &t->plan, &e))
+        plan_make(&t->sweep, &sources_installed, &t->plan, &e) || plan_keys(&t->plan, &e))
         fail_msg("%s: %s", options, e.text);
 }
 
