@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "io/h5_internal.h"
+#include "io/row_blocks.h"
 
 enum {
-    BLOCK_BYTES = 8 << 20,   /* packed and unpacked at a time */
+    BLOCK_BYTES = 8 << 20,   /* packed at a time */
     DEFLATE_FAST = 1,        /* tables are regular: higher levels cost more time than they save bytes */
     WIDTH_STEP = 8,          /* texts are padded to a multiple */
     FIELDS_LIMIT = 1000,     /* of a file's table */
@@ -597,37 +598,36 @@ static int check_digest(h5 *file, const struct stored *s, const struct digest *f
     return 0;
 }
 
+/* Who is shown the rows of a table. */
+struct scan {
+    const struct stored *table;
+    const struct results_place *place;
+    results_visitor *take;
+    void *context;
+};
+
+static int take_block(void *context, size_t first, size_t count, const char *rows, err *e)
+{
+    const struct scan *s = context;
+    const struct results_block block = {first, count, rows, s->table->row_bytes, s->place};
+
+    return s->take(s->context, &block, e);
+}
+
 /* Show all rows of a table to `take`, and compare their digest. */
 static int each_block(h5 *file, const struct stored *s, const struct results_place *place, results_visitor *take,
                       void *context, err *e)
 {
-    size_t step = block_rows(s->row_bytes, BLOCK_BYTES);
-    hid_t space = H5Dget_space(s->array);
-    char *block = calloc(step < s->rows ? step : s->rows + 1, s->row_bytes);
-    int status = block ? 0 : err_set(e, ERR_NOMEM, "%s: out of memory", file->path);
+    const struct row_list rows = {file, s->name, s->array, s->type, s->rows, s->row_bytes};
+    struct scan scan = {s, place, take, context};
     struct digester d;
     struct digest digest;
 
     h5_entry_start(&d, s->name, H5_TYPES, 1, &s->rows);
-    for (size_t first = 0; first < s->rows && !status; first += step) {
-        hsize_t start = first, count = s->rows - first < step ? s->rows - first : step;
-        hid_t memory = H5Screate_simple(1, &count, NULL);
-        const struct results_block rows = {first, count, block, s->row_bytes, place};
-
-        if (H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) < 0 ||
-            H5Dread(s->array, s->type, memory, space, H5P_DEFAULT, block) < 0)
-            status = h5_fail(file, ERR_DAMAGED, s->name, "cannot be read", e);
-        else
-            status = take(context, &rows, e);
-        digester_add(&d, block, count * s->row_bytes);
-        H5Sclose(memory);
-    }
+    if (row_blocks_each(&rows, take_block, &scan, &d, e))
+        return e->code;
     digest = digester_end(&d);
-    if (!status)
-        status = check_digest(file, s, &digest, e);
-    free(block);
-    H5Sclose(space);
-    return status;
+    return check_digest(file, s, &digest, e);
 }
 
 struct unpacking {

@@ -513,6 +513,130 @@ static void wrong_tables_are_named(void **state)
     }
 }
 
+/* The accuracies of a good file, put in otherwise: `say` is what the reader says, NULL if it must read the same rows. */
+static const struct {
+    const char *python, *says;
+} stored_otherwise[] = {
+    {"put(t)", NULL},
+    {"put(t, chunks=(7,))", NULL},
+    {"put(t, compression='gzip')", NULL},
+    {"put(t, chunks=(7,), fletcher32=True)", NULL},
+    {"put(t, chunks=(7,), **ours)", NULL},
+    {"put(t, chunks=(8,), **ours)", NULL},
+    {"put(t, chunks=(64,), **ours)", NULL},
+    {"put(t, maxshape=(None,), chunks=(1000,), **ours)", NULL},
+    {"put(odd(t), chunks=(37,), **ours)", NULL},                        /* rows and chunks that eight does not divide */
+    {"put(t, chunks=(64,), **ours); chunk(64, shuffled(64), 2)", NULL}, /* as HDF5 leaves what does not deflate */
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(rows(64)), 1)", NULL},
+    {"put(t, chunks=(64,), **ours); chunk(64, rows(64), 3)", NULL},
+    {"put(t, chunks=(64,), **ours); chunk(64, rows(64), 7, b'')", NULL},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(shuffled(64)))", NULL},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(shuffled(64)), 0, b'1234')", "checksum differs"},
+    {"put(t, chunks=(64,), **ours); chunk(64, b'', 0, b'123')", "checksum differs"},
+    {"put(t, chunks=(64,), **ours); chunk(64, b'', 0, b'1')", "checksum differs"},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(shuffled(64)[:-1]))", "cannot be decompressed"},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(shuffled(64) + b'0'))", "cannot be decompressed"},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(shuffled(64))[:-20])", "cannot be decompressed"},
+    {"put(t, chunks=(64,), **ours); chunk(64, b'these are no bytes of zlib')", "cannot be decompressed"},
+    {"put(t, chunks=(64,), **ours); chunk(64, rows(64)[:-1], 3)", "wrong size"},
+    {"put(t, chunks=(64,), **ours); chunk(64, rows(64) + b'0', 7, b'')", "wrong size"},
+    {"put(t, chunks=(64,), **ours); chunk(64, rows(64) + b'0' * 100000, 7, b'')", "wrong size"},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(rows(64)), 0)", "digest differs"},
+    {"put(t, chunks=(64,), **ours); chunk(64, zlib.compress(shuffled(0)))", "digest differs"},
+};
+
+static void write_otherwise(const char *python)
+{
+    FILE *f = fopen(python, "w");
+
+    fprintf(f, "import h5py, hashlib, shutil, struct, zlib, numpy as n\n"
+               "ours = dict(shuffle=True, compression='gzip', fletcher32=True)\n"
+               "def put(t, **how):\n"
+               "    a = dict(f['accuracy'].attrs); del f['accuracy']; f.create_dataset('accuracy', data=t, **how)\n"
+               "    f['accuracy'].attrs.update(a)\n"
+               "    rows = struct.pack('<Q8s3Q', 8, b'accuracy', 6, 1, len(t)) + t.tobytes()\n"
+               "    f['accuracy'].attrs['digest'] = n.bytes_(hashlib.blake2b(rows, digest_size=16).hexdigest())\n"
+               "def odd(t):\n"
+               "    return t.astype([(x, 'S13' if x == 'phase' else t.dtype[x]) for x in t.dtype.names])\n"
+               "def rows(first):\n"
+               "    return t[first:first + 64].tobytes()\n"
+               "def shuffled(first):\n"
+               "    return n.frombuffer(rows(first), 'u1').reshape(64, -1).T.tobytes()\n"
+               "def fletcher(b):\n"
+               "    a = n.frombuffer(b + bytes(len(b) %% 2), '>u2').astype(object)\n"
+               "    low = sum(a); high = sum((len(a) - i) * x for i, x in enumerate(a))\n"
+               "    fold = lambda x: (x - 1) %% 65535 + 1 if x else 0\n"
+               "    return struct.pack('<I', fold(high) << 16 | fold(low))\n"
+               "def chunk(first, b, without=0, checksum=None):\n"
+               "    f['accuracy'].id.write_direct_chunk((first,), b + (fletcher(b) if checksum is None else checksum), "
+               "without)\n");
+    for (size_t i = 0; i < sizeof stored_otherwise / sizeof *stored_otherwise; i++)
+        fprintf(f,
+                "shutil.copy('otherwise.h5', 'otherwise-%zu.h5')\n"
+                "with h5py.File('otherwise-%zu.h5', 'r+') as f:\n"
+                "    t = f['accuracy'][:]; %s\n",
+                i, i, stored_otherwise[i].python);
+    fclose(f);
+}
+
+static void tables_may_be_stored_otherwise(void **state)
+{
+    struct sample s;
+    err e = {0};
+
+    (void)state;
+    if (system("/usr/bin/python3 -c 'import h5py, numpy'"))
+        skip();
+    sample_make(&s, 15, 20);
+    GOOD(results_write("otherwise.h5", &s.results, &e));
+    write_otherwise("otherwise.py");
+    assert_int_equal(system("/usr/bin/python3 otherwise.py"), 0);
+    for (size_t i = 0; i < sizeof stored_otherwise / sizeof *stored_otherwise; i++) {
+        const char *says = stored_otherwise[i].says;
+        struct results r;
+        char name[40];
+
+        snprintf(name, sizeof name, "otherwise-%zu.h5", i);
+        e = (err){0};
+        if (results_read(name, &r, &e) != (says ? ERR_DAMAGED : 0) || (says && !strstr(e.text, says)))
+            fail_msg("%s: code %d, '%s', expected '%s'", stored_otherwise[i].python, e.code, e.text, says);
+        if (!says)
+            assert_accuracy_equal(r.accuracy, s.accuracy, s.results.accuracy_count);
+        results_free(&r);
+        unlink(name);
+    }
+    sample_free(&s);
+}
+
+/* Longer than what is read at a time. */
+static void long_tables_are_read_in_parts(void **state)
+{
+    struct results r;
+    struct sample s;
+    FILE *f;
+    err e = {0};
+
+    (void)state;
+    sample_make(&s, 20000, 10);
+    GOOD(results_write("long.h5", &s.results, &e));
+    GOOD(results_read("long.h5", &r, &e));
+    assert_accuracy_equal(r.accuracy, s.accuracy, s.results.accuracy_count);
+    results_free(&r);
+    if (!system("h5repack -l CONTI -f NONE long.h5 long-as-it-is.h5 2> /dev/null")) {
+        GOOD(results_read("long-as-it-is.h5", &r, &e));
+        assert_accuracy_equal(r.accuracy, s.accuracy, s.results.accuracy_count);
+        results_free(&r);
+    }
+    f = fopen("long.h5", "r+");
+    fseek(f, 0, SEEK_END);
+    fseek(f, ftell(f) / 3, SEEK_SET);
+    fputs("damage", f);
+    fclose(f);
+    assert_int_equal(results_read("long.h5", &r, &e), ERR_DAMAGED);
+    results_free(&r);
+    sample_free(&s);
+}
+
 /* ---------------------------------------------------------------- scale */
 
 static double now(void)
@@ -577,6 +701,8 @@ int main(void)
         cmocka_unit_test(flipped_bits_change_nothing_unseen),
         cmocka_unit_test(foreign_files_are_named),
         cmocka_unit_test(wrong_tables_are_named),
+        cmocka_unit_test(tables_may_be_stored_otherwise),
+        cmocka_unit_test(long_tables_are_read_in_parts),
         cmocka_unit_test(a_hundred_thousand_trials_take_seconds),
     };
 
