@@ -80,13 +80,25 @@ static struct value value_of(const char *text, size_t trial)
     return v;
 }
 
-/* Number the levels of a factor from the values of all trials.  `values` (count) is used up. */
-static bool number_levels(struct factor *f, struct value *values, size_t count)
+/* Keep the first of equal values in a row: neighbours in a grid mostly differ in the options that come last.  Returns how many
+ * are left. */
+static size_t keep_changes(struct value *values, size_t count)
 {
-    struct value *distinct = malloc((count + 1) * sizeof *distinct);
     size_t n = 0;
 
-    f->level = malloc((count + 1) * sizeof *f->level);
+    for (size_t i = 0; i < count; i++)
+        if (!n || strcmp(values[i].text, values[n - 1].text))
+            values[n++] = values[i];
+    return n;
+}
+
+/* Number the levels of a factor from the values of all trials, in their order.  `values` (trials) is used up. */
+static bool number_levels(struct factor *f, struct value *values, size_t trials)
+{
+    struct value *distinct = malloc((trials + 1) * sizeof *distinct);
+    size_t n = 0, count = keep_changes(values, trials);
+
+    f->level = malloc((trials + 1) * sizeof *f->level);
     if (!distinct || !f->level) {
         free(distinct);
         return false;
@@ -112,11 +124,16 @@ static bool number_levels(struct factor *f, struct value *values, size_t count)
     for (size_t i = 0; ok && i < n; i++)
         distinct[i].number = (double)i;
     qsort(distinct, n, sizeof *distinct, by_text);
+    for (size_t i = 0; i < trials; i++)
+        f->level[i] = -1; /* that of the trial before */
     for (size_t i = 0, d = 0; ok && i < count; i++) {
         while (strcmp(distinct[d].text, values[i].text))
             d++;
         f->level[values[i].trial] = (int)distinct[d].number;
     }
+    for (size_t i = 1; i < trials; i++)
+        if (f->level[i] < 0)
+            f->level[i] = f->level[i - 1];
     free(distinct);
     return ok;
 }

@@ -146,25 +146,73 @@ static void draw_timeline(struct canvas *c, const void *data)
     draw_key(c, k, bottom + 58);
 }
 
-static bool read_spans(struct timeline *k, struct document *d, const struct measured *m)
+static struct span span_of(const struct try *t, double origin)
+{
+    return (struct span){.rank = t->rank,
+                         .start = t->started - origin,
+                         .end = t->started - origin + t->seconds,
+                         .kind = t->kind,
+                         .failed = t->failed};
+}
+
+static double origin_of(const struct measured *m)
 {
     double origin = INFINITY;
+
+    for (size_t i = 0; i < m->tries_count; i++)
+        origin = fmin(origin, m->tries[i].started);
+    return origin;
+}
+
+/* Where the spans of each rank begin, ranks counted from the lowest; NULL if they are too far apart, or without memory. */
+static size_t *places_of_ranks(const struct measured *m, int64_t *lowest)
+{
+    enum { FAR = 1 << 20 };
+    int64_t low = INT64_MAX, high = INT64_MIN;
+    uint64_t range;
+
+    for (size_t i = 0; i < m->tries_count; i++) {
+        low = m->tries[i].rank < low ? m->tries[i].rank : low;
+        high = m->tries[i].rank > high ? m->tries[i].rank : high;
+    }
+    range = (uint64_t)high - (uint64_t)low;
+    size_t *places = range <= FAR ? calloc(range + 2, sizeof *places) : NULL;
+    for (size_t i = 0; places && i < m->tries_count; i++)
+        places[m->tries[i].rank - low + 1]++;
+    for (size_t i = 1; places && i <= range; i++)
+        places[i] += places[i - 1];
+    *lowest = low;
+    return places;
+}
+
+static bool in_order(const struct timeline *k)
+{
+    for (size_t i = 1; i < k->count; i++)
+        if (by_rank_and_time(&k->spans[i - 1], &k->spans[i]) > 0)
+            return false;
+    return true;
+}
+
+/* By rank, each rank's in the order of the store; that is mostly the order of time, so there is nothing left to sort. */
+static bool read_spans(struct timeline *k, struct document *d, const struct measured *m)
+{
+    double origin = origin_of(m);
+    int64_t lowest;
+    size_t *places;
 
     k->spans = document_alloc(d, m->tries_count * sizeof *k->spans);
     if (!k->spans)
         return false;
     for (int i = 0; i < m->kinds_count; i++)
         k->kinds[k->kinds_count++] = document_text(d, "%s", m->kinds[i]);
-    for (size_t i = 0; i < m->tries_count; i++)
-        origin = fmin(origin, m->tries[i].started);
-    for (size_t i = 0; i < m->tries_count; i++) {
-        const struct try *t = &m->tries[i];
-        k->spans[k->count++] = (struct span){.rank = t->rank,
-                                             .start = t->started - origin,
-                                             .end = t->started - origin + t->seconds,
-                                             .kind = t->kind,
-                                             .failed = t->failed};
+    places = places_of_ranks(m, &lowest);
+    for (; k->count < m->tries_count; k->count++) {
+        const struct try *t = &m->tries[k->count];
+        k->spans[places ? places[t->rank - lowest]++ : k->count] = span_of(t, origin);
     }
+    free(places);
+    if (!in_order(k))
+        qsort(k->spans, k->count, sizeof *k->spans, by_rank_and_time);
     return true;
 }
 
@@ -207,7 +255,6 @@ int plot_timeline(struct document *d, const struct ablation *a, err *e)
 
     if (!k || !a->m->tries_count || !read_spans(k, d, a->m) || !k->count)
         return e->code;
-    qsort(k->spans, k->count, sizeof *k->spans, by_rank_and_time);
     for (size_t i = 0; i < k->count; i++) {
         if (!i || k->spans[i].rank != k->spans[i - 1].rank) {
             if (k->ranks_count < RANKS)
