@@ -4,7 +4,6 @@
 #include <cblas.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The best set of OpenBLAS 0.3.21 for this CPU, NULL to leave the choice to it.  On AMD the AVX2 kernels measured faster than the
@@ -50,30 +49,6 @@ const char *blas_version(void)
 __attribute__((constructor)) static void one_thread_a_call(void)
 {
     openblas_set_num_threads(1);
-}
-
-double blas_measure(void)
-{
-    enum { M = 512, N = 512, K = 160, ROUNDS = 6, CALLS = 6 };
-    float *memory = calloc(M * K + N * K + M * N, sizeof *memory), *b = memory + M * K, *c = b + N * K;
-    double best = 0;
-
-    if (!memory)
-        return 0;
-    for (int round = 0; round < ROUNDS; round++) { /* the best round is the one that nobody disturbed */
-        struct timespec from, to;
-        double seconds;
-
-        clock_gettime(CLOCK_MONOTONIC, &from);
-        for (int i = 0; i < CALLS; i++)
-            gemm_nt(M, N, K, 1, memory, K, b, K, 0, c, N);
-        clock_gettime(CLOCK_MONOTONIC, &to);
-        seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
-        if (seconds > 0 && CALLS * 2e-9 * M * N * K / seconds > best)
-            best = CALLS * 2e-9 * M * N * K / seconds;
-    }
-    free(memory);
-    return best;
 }
 
 void gemm_nt(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C,

@@ -11,9 +11,6 @@ void blas_choose_kernels(char **argv);
 const char *blas_kernels(void); /* the set in use: "Haswell", "SkylakeX", ... */
 const char *blas_version(void);
 
-/* GFLOP/s of one core for a product of the shape that a ViT trains with, measured here and now (some 30 ms); 0 without memory. */
-double blas_measure(void);
-
 /* C (m, n) = alpha A (m, k) B' + beta C, B (n, k): the product with a weight in (out, in) layout. */
 void gemm_nt(int m, int n, int k, float alpha, const float *A, int lda, const float *B, int ldb, float beta, float *C,
              int ldc);

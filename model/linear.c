@@ -1,9 +1,7 @@
 /* model/linear.c - see linear.h. */
 #include "model/linear.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A strip of the weight, (depth, STRIP_COLUMNS): the width of a tile of the widest set, and deep enough that the results of a ViT's
  * width pass only once.  147 KB: it is read in its order and stays in the second cache. */
@@ -55,28 +53,4 @@ void linear_backward(const struct kernels *k, size_t R, size_t out, size_t in, c
             k->product(R, columns, depth, 1, dy + p, ldy, 1, strip, STRIP_COLUMNS, add || p, dx + j, ldx, &next);
         }
     }
-}
-
-double linear_measure(const struct kernels *k)
-{
-    enum { R = 512, OUT = 512, IN = 160, ROUNDS = 6, CALLS = 6 };
-    float *memory = calloc(R * IN + OUT * IN + R * OUT, sizeof *memory), *W = memory + R * IN, *y = W + OUT * IN;
-    double best = 0;
-
-    if (!memory)
-        return 0;
-    for (int round = 0; round < ROUNDS; round++) { /* the best round is the one that nobody disturbed */
-        struct timespec from, to;
-        double seconds;
-
-        clock_gettime(CLOCK_MONOTONIC, &from);
-        for (int i = 0; i < CALLS; i++)
-            linear_forward(k, R, OUT, IN, memory, IN, W, false, y, OUT);
-        clock_gettime(CLOCK_MONOTONIC, &to);
-        seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
-        if (seconds > 0 && CALLS * 2e-9 * R * OUT * IN / seconds > best)
-            best = CALLS * 2e-9 * R * OUT * IN / seconds;
-    }
-    free(memory);
-    return best;
 }

@@ -23,7 +23,4 @@ void linear_forward(const struct kernels *k, size_t R, size_t out, size_t in, co
 void linear_backward(const struct kernels *k, size_t R, size_t out, size_t in, const float *dy, size_t ldy,
                      const float *W, bool add, float *dx, size_t ldx);
 
-/* GFLOP/s of one core for a layer of the shape that a ViT trains with, measured here and now (some 30 ms); 0 without memory. */
-double linear_measure(const struct kernels *k);
-
 #endif

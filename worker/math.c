@@ -6,7 +6,7 @@
 
 #include "model/blas.h"
 #include "model/kernels.h"
-#include "model/linear.h"
+#include "model/rate.h"
 
 const char *math_library(void)
 {
@@ -23,12 +23,12 @@ const char *math_kernels(void)
 
 double math_library_gflops(void)
 {
-    return blas_measure();
+    return rate_measure(NULL);
 }
 
 double math_gflops(void)
 {
-    return linear_measure(kernels_best());
+    return rate_measure(kernels_best());
 }
 
 bool math_is_slow(void)

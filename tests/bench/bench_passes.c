@@ -228,9 +228,11 @@ static void print_pytorch(const struct bench_options *o, const char *environment
 
 void bench_passes(const struct bench_options *o)
 {
+    char chosen[100];
+
     print_ours(o);
     print_pytorch(o, "-u OPENBLAS_CORETYPE", "", o->quick ? "vit-micro" : "vit-b,vit-s,vit-micro");
+    snprintf(chosen, sizeof chosen, "OPENBLAS_CORETYPE=%s", blas_kernels());
     if (!o->quick)
-        print_pytorch(o, "OPENBLAS_CORETYPE=Prescott", ", where OpenBLAS does not know the processor",
-                      "vit-s,vit-micro");
+        print_pytorch(o, chosen, ", told to use the kernels that sluice chooses", "vit-b,vit-s,vit-micro");
 }
