@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/containers/fault.h"
 #include "io/h5_internal.h"
 
 enum {
@@ -108,14 +109,14 @@ static const char *filters_wrong(hid_t list)
     int filters = H5Pget_nfilters(list);
 
     if (filters < 0)
-        return "has filters that cannot be read";
+        return "has filters that cannot be read" FAULT_TEXT(SYNTAX);
     for (int i = 0; i < filters; i++) {
         unsigned flags, config;
         size_t values = 0;
         H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
 
         if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
-            return "uses a filter other than deflate, shuffle and fletcher32";
+            return "uses a filter other than deflate, shuffle and fletcher32" FAULT_TEXT(UNSUPPORTED);
     }
     return NULL;
 }
@@ -141,22 +142,22 @@ const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes
     const char *wrong = filters_wrong(list);
 
     if (!wrong && H5Pget_external_count(list) != 0)
-        wrong = "keeps its data in another file";
+        wrong = "keeps its data in another file" FAULT_TEXT(UNSUPPORTED);
     else if (!wrong && layout == H5D_CHUNKED) {
         bool small = H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank;
 
         for (int i = 0; i < rank && small; i++)
             small = !__builtin_mul_overflow(chunk_bytes, chunk[i], &chunk_bytes) && chunk_bytes <= H5_CHUNK_LIMIT;
         if (!small)
-            wrong = "has chunks above 64 MiB";
+            wrong = "has chunks above 64 MiB" FAULT_TEXT(LIMIT);
         else if (bytes / H5_INFLATE_RATIO > stored + (1 << 10))
-            wrong = "claims more data than the file holds";
+            wrong = "claims more data than the file holds" FAULT_TEXT(TRUNC);
         else if (bytes && !all_chunks_there(array, rank, chunk))
-            wrong = "lacks a part of its data";
+            wrong = "lacks a part of its data" FAULT_TEXT(TRUNC);
     } else if (!wrong && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)
-        wrong = "is put together from other arrays";
+        wrong = "is put together from other arrays" FAULT_TEXT(UNSUPPORTED);
     else if (!wrong && stored < bytes)
-        wrong = "claims more data than the file holds";
+        wrong = "claims more data than the file holds" FAULT_TEXT(TRUNC);
     H5Pclose(list);
     return wrong;
 }
@@ -172,17 +173,17 @@ static const char *array_describe(struct array *a)
     a->element = H5Tget_size(a->type);
     a->rank = H5Sget_simple_extent_ndims(space);
     if (a->class != H5T_INTEGER && a->class != H5T_FLOAT)
-        wrong = "does not hold numbers";
+        wrong = "does not hold numbers" FAULT_TEXT(DTYPE);
     else if (a->element == 0 || a->element > 8)
-        wrong = "holds numbers above 8 bytes";
+        wrong = "holds numbers above 8 bytes" FAULT_TEXT(DTYPE);
     else if ((kind != H5S_SIMPLE && kind != H5S_SCALAR) || a->rank < 0 || a->rank > H5_MAX_RANK)
-        wrong = "has no shape, or too many dimensions";
+        wrong = "has no shape, or too many dimensions" FAULT_TEXT(UNSUPPORTED);
     else if (H5Sget_simple_extent_dims(space, dims, NULL) < 0)
-        wrong = "has a shape that cannot be read";
+        wrong = "has a shape that cannot be read" FAULT_TEXT(SYNTAX);
     for (int i = 0; i < a->rank && !wrong; i++)
         a->shape[i] = dims[i];
     if (!wrong && !h5_shape_bytes(a->rank, a->shape, a->element, &a->bytes))
-        wrong = "claims an impossible shape";
+        wrong = "claims an impossible shape" FAULT_TEXT(OVERFLOW);
     H5Sclose(space);
     return wrong ? wrong : h5_storage_wrong(a->id, a->rank, a->element, a->bytes);
 }

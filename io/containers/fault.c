@@ -25,6 +25,15 @@ int fault_set(err *e, enum fault kind, const char *format, ...)
     return err_set(e, ERR_DAMAGED, "%s (%s)", text, faults[kind].name);
 }
 
+int fault_add(err *e, enum fault kind)
+{
+    err plain = *e;
+
+    if (e->code != ERR_DAMAGED || fault_of(e))
+        return e->code;
+    return fault_set(e, kind, "%s", plain.text);
+}
+
 /* The last kind named wins: names of entries inside the file come before it. */
 enum fault fault_of(const err *e)
 {

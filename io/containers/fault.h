@@ -40,6 +40,10 @@ enum fault {
 
 /* Record ERR_DAMAGED with the text and " (E_<kind>)" behind it; a text too long is cut before the kind. */
 int fault_set(err *e, enum fault kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* How a kind ends a text, where that is a constant: FAULT_TEXT(TRUNC). */
+#define FAULT_TEXT(name) " (E_" #name ")"
+/* Give an ERR_DAMAGED that has no kind this one; returns e->code. */
+int fault_add(err *e, enum fault kind);
 enum fault fault_of(const err *e);       /* FAULT_NONE if the text names none */
 const char *fault_name(enum fault kind); /* "E_TRUNC" */
 const char *fault_meaning(enum fault kind);

@@ -64,11 +64,15 @@ static int hdf5_open(struct tensor_file *f, err *e)
         return err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
     if (f->source.fd < 0)
         return fault_set(e, FAULT_UNSUPPORTED, "%s: HDF5 is read from files alone", f->source.name);
-    if (h5_open(f->source.name, &h->file, e) || verify(h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
-        return e->code;
+    if (h5_open(f->source.name, &h->file, e))
+        return fault_add(e, FAULT_MAGIC);
+    if (verify(h->file, e))
+        return fault_add(e, FAULT_CRC);
+    if (h5_names(h->file, &h->paths, &h->count, e))
+        return fault_add(e, FAULT_UNSUPPORTED);
     for (size_t i = 0; i < h->count; i++)
         if (add_array(f, h->paths[i], e))
-            return e->code;
+            return fault_add(e, FAULT_SYNTAX);
     find_heads(f);
     return 0;
 }
@@ -96,8 +100,10 @@ static int hdf5_read(struct tensor_file *f, size_t i, float *to, err *e)
     for (int k = 0; k < f->info[i].rank; k++)
         shape[k] = (size_t)f->info[i].shape[k];
     if (f->info[i].element == ELEMENT_BF16)
-        return read_bfloat16(h->file, h->paths[i], f->info[i].rank, shape, f->info[i].count, to, e);
-    return h5_read(h->file, h->paths[i], H5_F32, f->info[i].rank, shape, to, e);
+        read_bfloat16(h->file, h->paths[i], f->info[i].rank, shape, f->info[i].count, to, e);
+    else
+        h5_read(h->file, h->paths[i], H5_F32, f->info[i].rank, shape, to, e);
+    return fault_add(e, FAULT_CRC); /* what was described well cannot be decoded */
 }
 
 static void hdf5_close(struct tensor_file *f)

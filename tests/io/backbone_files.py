@@ -15,6 +15,7 @@ import hashlib
 import json
 import pathlib
 import pickle
+import shutil
 import struct
 import sys
 import zipfile
@@ -881,11 +882,11 @@ def bad_others():
 
 
 def bad_hdf5(folder):
-    """By libhdf5 itself; the store's own checks refuse them without a kind."""
+    """By libhdf5 itself.  Links that lead elsewhere are not followed, so what they stand for is missing."""
     w = tiny()
 
-    def write(name, change):
-        path = folder / f"h5-{name}--ANY"
+    def write(name, kind, change):
+        path = folder / f"h5-{name}--{kind}"
         with h5py.File(path, "w") as f:
             f.attrs["num_heads"] = HEADS
             for n, t in w.items():
@@ -926,14 +927,32 @@ def bad_hdf5(folder):
         del f["tensors/norm.bias"]
         f["tensors/norm.bias"] = np.zeros(8, "i4")
 
-    for change in (external, soft, virtual, lengths, rank, extent, filtered, integers):
-        write(change.__name__, change)
+    def outside(f):
+        del f["tensors/norm.bias"]
+        f.create_dataset("tensors/norm.bias", (8,), "f4", external=[("other.bin", 0, 32)])
+
+    def huge(f):
+        del f["tensors/norm.bias"]
+        f.create_dataset("tensors/norm.bias", (2 ** 61, 2 ** 61), "f4", chunks=(1, 1024))
+
+    def checksum(f):
+        del f["tensors/norm.bias"]
+        array = f.create_dataset("tensors/norm.bias", data=np.zeros(8, "f4"), chunks=(8,), fletcher32=True)
+        array.id.write_direct_chunk((0,), bytes(32) + b"ABCD")
+
+    for change, kind in ((external, "E_MISSING"), (soft, "E_MISSING"), (virtual, "E_UNSUPPORTED"),
+                         (outside, "E_UNSUPPORTED"), (lengths, "E_DTYPE"), (rank, "E_SHAPE"), (extent, "E_TRUNC"),
+                         (huge, "E_OVERFLOW"), (filtered, "E_UNSUPPORTED"), (integers, "E_DTYPE"), (checksum, "E_CRC")):
+        write(change.__name__, kind, change)
+    whole = (folder / "h5-integers--E_DTYPE").read_bytes()
+    (folder / "h5-cut--E_MAGIC").write_bytes(whole[:len(whole) // 2])
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
     for below in ("good", "bad", "pickles", "valid"):
-        (folder / below).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / below, ignore_errors=True)  # an earlier version's files may have had other names
+        (folder / below).mkdir(parents=True)
     table = []
     with h5py.File(folder / "reference.h5", "w") as reference:
         good_files(folder / "good", table, reference)
