@@ -12,6 +12,18 @@ static size_t at_most(size_t n, size_t limit)
     return n < limit ? n : limit;
 }
 
+/* The strip's rows from a weight's, `stride` apart.  A length that the compiler knows becomes a few moves, not a call or a loop of
+ * microcode: that was 3 % of a training step. */
+static void copy_rows(float *strip, const float *from, size_t stride, size_t rows, size_t columns)
+{
+    if (columns == STRIP_COLUMNS)
+        for (size_t i = 0; i < rows; i++)
+            memcpy(strip + i * STRIP_COLUMNS, from + i * stride, STRIP_COLUMNS * sizeof *strip);
+    else
+        for (size_t i = 0; i < rows; i++)
+            memcpy(strip + i * STRIP_COLUMNS, from + i * stride, columns * sizeof *strip);
+}
+
 void linear_forward(const struct kernels *k, size_t R, size_t out, size_t in, const float *x, size_t ldx,
                     const float *W, bool add, float *y, size_t ldy)
 {
@@ -48,8 +60,7 @@ void linear_backward(const struct kernels *k, size_t R, size_t out, size_t in, c
 
             if (columns < STRIP_COLUMNS)
                 memset(strip, 0, sizeof strip);
-            for (size_t i = 0; i < depth; i++)
-                memcpy(strip + i * STRIP_COLUMNS, from + i * in, columns * sizeof *strip);
+            copy_rows(strip, from, in, depth, columns);
             k->product(R, columns, depth, 1, dy + p, ldy, 1, strip, STRIP_COLUMNS, add || p, dx + j, ldx, &next);
         }
     }
