@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "model/gate.h"
 
@@ -60,6 +61,9 @@ struct kernels {
     /* d (R, L + N): in, the gradient of the probabilities; out, of the scores.  dscalars += gradient of (a0, a1). */
     void (*gated_softmax_backward)(float *d, const float *probabilities, const float *raw, size_t R, size_t L, size_t N,
                                    enum gate gate, float a0, float a1, double dscalars[2]);
+    /* A softmax before its division: e = exp(logits - largest) of the classes that are allowed (C bytes; NULL: all), 0 of the
+     * others; returns their sum.  e may be logits, or NULL for the sum alone. */
+    float (*exponentials)(float *e, const float *logits, const uint8_t *allowed, size_t C, float largest);
     /* C (m, n) = alpha A B, or += with `add`: the products of attention and, strip by strip, of linear.h.  An
      * element of C is a function of its row of A and its column of B, bit for bit: not of m, n or its place.  A's element (i, p) is A[i * row + p * step],
      * B (k, n) has rows ldb apart, of which all numbers up to n rounded up to KERNELS_PAD can be read; C's rows are ldc apart.

@@ -350,6 +350,26 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
     }
 }
 
+static float exponentials(float *e, const float *logits, const uint8_t *allowed, size_t C, float largest)
+{
+    float sum = 0;
+
+    if (!e) {
+#pragma omp simd reduction(+ : sum)
+        for (size_t c = 0; c < C; c++)
+            sum += !allowed || allowed[c] ? fast_exp(logits[c] - largest) : 0;
+        return sum;
+    }
+#pragma omp simd reduction(+ : sum)
+    for (size_t c = 0; c < C; c++) {
+        float value = fast_exp(logits[c] - largest);
+
+        e[c] = !allowed || allowed[c] ? value : 0;
+        sum += e[c];
+    }
+    return sum;
+}
+
 /* ---- products ---- */
 
 /* A tile's sums, a row's numbers of B and one of A fill the registers: 32 of AVX-512, 16 elsewhere. */
@@ -542,6 +562,7 @@ const struct kernels KERNELS = {
     .add_bias = add_bias,
     .gated_softmax = gated_softmax,
     .gated_softmax_backward = gated_softmax_backward,
+    .exponentials = exponentials,
     .product = product,
     .transpose = transpose,
     .adam = adam,

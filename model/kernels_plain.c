@@ -161,6 +161,20 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
     }
 }
 
+static float exponentials(float *e, const float *logits, const uint8_t *allowed, size_t C, float largest)
+{
+    double sum = 0;
+
+    for (size_t c = 0; c < C; c++) {
+        double value = !allowed || allowed[c] ? exp((double)(logits[c] - largest)) : 0;
+
+        sum += value;
+        if (e)
+            e[c] = (float)value;
+    }
+    return (float)sum;
+}
+
 static void product(size_t m, size_t n, size_t k, float alpha, const float *A, size_t row, size_t step, const float *B,
                     size_t ldb, bool add, float *C, size_t ldc, struct ahead *ahead)
 {
@@ -204,6 +218,7 @@ const struct kernels kernels_plain = {
     .add_bias = add_bias,
     .gated_softmax = gated_softmax,
     .gated_softmax_backward = gated_softmax_backward,
+    .exponentials = exponentials,
     .product = product,
     .transpose = transpose,
     .adam = adam,

@@ -5,50 +5,45 @@
 #include <string.h>
 
 #include "model/blas.h"
+#include "model/kernels.h"
 
-/* The loss of one row; its largest allowed logit and where, and the sum of exponentials relative to it. */
-static double row_loss(const float *logits, const uint8_t *allowed, int C, int label, double *sum_out,
-                       float *largest_out, int *best)
+/* The class with the largest allowed logit, the first of several; -1 if none is allowed. */
+static int best_class(const float *logits, const uint8_t *allowed, int C)
 {
-    float largest = -INFINITY;
-    double sum = 0;
+    int best = -1;
 
-    *best = -1;
     for (int c = 0; c < C; c++)
-        if ((!allowed || allowed[c]) && (*best < 0 || logits[c] > largest)) {
-            largest = logits[c];
-            *best = c;
-        }
+        if ((!allowed || allowed[c]) && (best < 0 || logits[c] > logits[best]))
+            best = c;
+    return best;
+}
+
+/* Exponentials become the gradient of a mean over B rows: (softmax - [the label's class]) / B. */
+static void row_gradient(float *e, int C, int label, float sum, int B)
+{
+    float mine = (e[label] / sum - 1) / (float)B, scale = 1 / (sum * (float)B);
+
     for (int c = 0; c < C; c++)
-        if (!allowed || allowed[c])
-            sum += exp((double)logits[c] - largest);
-    *sum_out = sum;
-    *largest_out = largest;
-    if (allowed && !allowed[label])
-        return INFINITY;
-    return log(sum) - ((double)logits[label] - largest);
+        e[c] *= scale;
+    e[label] = mine;
 }
 
 double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowed, int B, int C, bool keep,
                      int *correct)
 {
+    const struct kernels *k = kernels_best();
     double loss = 0;
     int right = 0;
 
     for (int b = 0; b < B; b++, logits += C) {
-        double sum;
-        float largest;
-        int best;
+        int label = labels[b], best = best_class(logits, allowed, C);
+        float mine = logits[label], largest = best < 0 ? -INFINITY : logits[best];
+        float sum = k->exponentials(keep ? NULL : logits, logits, allowed, (size_t)C, largest);
 
-        loss += row_loss(logits, allowed, C, labels[b], &sum, &largest, &best);
-        right += best == labels[b];
-        if (keep)
-            continue;
-        for (int c = 0; c < C; c++) {
-            double p = !allowed || allowed[c] ? exp((double)logits[c] - largest) / sum : 0;
-
-            logits[c] = (float)((p - (c == labels[b])) / B);
-        }
+        loss += allowed && !allowed[label] ? INFINITY : log((double)sum) - ((double)mine - (double)largest);
+        right += best == label;
+        if (!keep)
+            row_gradient(logits, C, label, sum, B);
     }
     if (correct)
         *correct = right;

@@ -12,8 +12,9 @@
 #include "model/blas.h"
 #include "model/kernels.h"
 #include "model/linear.h"
+#include "model/losses.h"
 
-enum { SQUARE = 1024, CHUNK_ROWS = 520, LENGTH = 5 };
+enum { SQUARE = 1024, CHUNK_ROWS = 520, LENGTH = 5, CLASSES = 100 };
 
 struct product {
     int m, n, k, threads, repeats;
@@ -89,6 +90,7 @@ struct load {
     const struct kernels *k;
     size_t R, D, L;
     float *a, *b, *c, *d, *gain, *bias, *rstd;
+    int32_t *labels;
     double dscalars[2];
 };
 
@@ -164,12 +166,24 @@ static void adam(void *what)
     w->k->adam(w->a, w->b, w->c, w->d, w->R * w->D, &step);
 }
 
+static void softmax_cross_entropy(void *what)
+{
+    struct load *w = what;
+
+    cross_entropy(w->a, w->labels, NULL, (int)w->R, (int)w->D, false, NULL);
+}
+
 /* What a kernel moves and computes for each number: arrays read and written once each, four bytes; operations as kernels_fast.c
  * has them (an exponential is 21, an error function 24). */
 static const struct kernel_cost {
     const char *name;
     void (*call)(void *);
-    enum { WIDTH_D, WIDTH_M, WIDTH_SCORES } width; /* of a row: D, M, or prefix and tokens, padded */
+    enum {
+        WIDTH_D,
+        WIDTH_M,
+        WIDTH_SCORES,
+        WIDTH_CLASSES
+    } width; /* of a row: D, M, prefix and tokens, padded, or classes */
     int bytes, operations;
 } kernel_costs[] = {
     {"layer norm, keeping", layer_norm, WIDTH_D, 12, 8},
@@ -180,6 +194,7 @@ static const struct kernel_cost {
     {"add bias", add_bias, WIDTH_D, 8, 1},
     {"gated softmax", gated_softmax, WIDTH_SCORES, 8, 25},
     {"gated softmax, backward", gated_softmax_backward, WIDTH_SCORES, 12, 4},
+    {"softmax and cross-entropy", softmax_cross_entropy, WIDTH_CLASSES, 8, 24},
     {"Adam", adam, WIDTH_D, 28, 15},
 };
 
@@ -187,7 +202,7 @@ static void print_kernels(const struct bench_model *m, double peak)
 {
     const struct vit_shape *s = &m->shape;
     size_t scores = (size_t)(vit_tokens(s) + LENGTH + KERNELS_PAD - 1) / KERNELS_PAD * KERNELS_PAD;
-    size_t widths[] = {(size_t)s->width, (size_t)s->hidden, scores};
+    size_t widths[] = {(size_t)s->width, (size_t)s->hidden, scores, CLASSES};
 
     for (size_t i = 0; i < sizeof kernel_costs / sizeof *kernel_costs; i++) {
         const struct kernel_cost *cost = &kernel_costs[i];
@@ -202,6 +217,7 @@ static void print_kernels(const struct bench_model *m, double peak)
         w.gain = bench_numbers(w.D);
         w.bias = bench_numbers(w.D);
         w.rstd = bench_numbers(w.R);
+        w.labels = bench_zeros(w.R * sizeof *w.labels);
         copied = 8 * (double)n / bench_best(copy, &w, 1, 0.05);
         took = bench_best(cost->call, &w, 1, 0.1);
         bytes = cost->bytes * (double)n / copied / took;
@@ -215,6 +231,7 @@ static void print_kernels(const struct bench_model *m, double peak)
         free(w.gain);
         free(w.bias);
         free(w.rstd);
+        free(w.labels);
     }
 }
 

@@ -269,6 +269,45 @@ static void compare_adam(struct world *w)
     expect(w, "g", g, kept, w->n, 0);
 }
 
+/* ---- softmax of logits ---- */
+
+/* Masked logits are garbage, which must count for nothing. */
+static void expect_exponentials(const struct kernels *k, size_t C, bool masked, bool in_place)
+{
+    enum { MOST = 70 };
+    float logits[MOST], want[MOST], got[MOST], *to = in_place ? logits : got, largest = -INFINITY, sum, alone;
+    uint8_t allowed[MOST];
+    rng r = rng_stream(3, RNG_TEST, (uint32_t)C, 0, 0);
+
+    rng_fill_normal(&r, logits, C, 9);
+    for (size_t c = 0; c < C; c++) {
+        allowed[c] = !masked || c % 3 == 1 || c == 0;
+        if (allowed[c] && logits[c] > largest)
+            largest = logits[c];
+        if (!allowed[c])
+            logits[c] = c % 2 ? NAN : 1e30f;
+    }
+    sum = kernels_plain.exponentials(want, logits, masked ? allowed : NULL, C, largest);
+    alone = k->exponentials(NULL, logits, masked ? allowed : NULL, C, largest);
+    assert_true(fabsf(alone - sum) <= 1e-6f * sum);
+    alone = k->exponentials(to, logits, masked ? allowed : NULL, C, largest);
+    assert_true(fabsf(alone - sum) <= 1e-6f * sum);
+    for (size_t c = 0; c < C; c++)
+        if (!(fabsf(to[c] - want[c]) <= 3e-7f * want[c] + 1e-37f))
+            fail_msg("%s: %zu classes, %zu: %.9g, expected %.9g", k->name, C, c, (double)to[c], (double)want[c]);
+}
+
+static void exponentials(void **state)
+{
+    const struct kernels *k;
+
+    (void)state;
+    for (int set = 0; (k = kernels_nth(set)); set++)
+        for (size_t C = 1; C < 70; C++)
+            for (int way = 0; way < 4; way++)
+                expect_exponentials(k, C, way & 1, way & 2);
+}
+
 /* ---- small products ---- */
 
 enum { LARGEST = 70, PADDED = 80, STRIDE = PADDED + 3 };
@@ -461,8 +500,9 @@ int main(void)
         cmocka_unit_test(gelu_backward), cmocka_unit_test(add_bias),
         cmocka_unit_test(gated_softmax), cmocka_unit_test(gated_softmax_backward),
         cmocka_unit_test(product),       cmocka_unit_test(transpose),
-        cmocka_unit_test(adam),          cmocka_unit_test(nan_spreads),
-        cmocka_unit_test(exponential),   cmocka_unit_test(choice),
+        cmocka_unit_test(exponentials),  cmocka_unit_test(adam),
+        cmocka_unit_test(nan_spreads),   cmocka_unit_test(exponential),
+        cmocka_unit_test(choice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
