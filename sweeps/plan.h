@@ -54,7 +54,6 @@ struct plan {
 
     double work;       /* FLOP of all distinct stages */
     double work_alone; /* FLOP if every trial (after folding) did all its stages itself */
-    double critical;   /* FLOP of the longest chain of needs */
     double disk;       /* bytes of all checkpoints, estimated */
     double memory;     /* bytes of the largest stage's rank, estimated */
 

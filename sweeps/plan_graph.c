@@ -60,6 +60,23 @@ const struct digest *graph_classes(const struct plan_order *order, enum stage_ki
     return &order->prefix[stage_kind_has_tasks(kind) ? t : order->tasks - 1];
 }
 
+int graph_count_ends(const struct plan_graph *g, int ends[STAGE_KIND_COUNT], err *e)
+{
+    bool *goes_on = calloc((size_t)g->chains_count + 1, sizeof *goes_on);
+
+    if (!goes_on)
+        return err_errno(e, "plan");
+    for (int c = 0; c < g->chains_count; c++) {
+        const struct plan_chain *x = &g->chains[c];
+        if (x->before >= 0 && g->chains[x->before].until == x->from)
+            goes_on[x->before] = true;
+    }
+    for (int c = 0; c < g->chains_count; c++)
+        ends[g->chains[c].kind] += !goes_on[c];
+    free(goes_on);
+    return 0;
+}
+
 int graph_finish(struct plan_graph *g, err *e)
 {
     int stages = g->batches[g->batches_count].first, batch = 0;

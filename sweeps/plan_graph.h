@@ -58,6 +58,9 @@ int graph_needs(const struct plan_graph *g, const struct plan_chain *chain, int 
 /* The classes in the key of such a stage of task t; NULL where it does not depend on them. */
 const struct digest *graph_classes(const struct plan_order *order, enum stage_kind kind, int t);
 
+/* How many chains of each kind end, having no stage after their last one; add them to ends. */
+int graph_count_ends(const struct plan_graph *g, int ends[STAGE_KIND_COUNT], err *e);
+
 /* When all batches are there. */
 int graph_finish(struct plan_graph *g, err *e);
 /* Leave only the first kept[chain] stages of each chain, and close the gaps between the numbers of the others. */

@@ -927,24 +927,6 @@ static void spread_sharing(struct plan *plan)
         spread_batch(plan, &plan->graph.batches[b]);
 }
 
-static int find_critical(struct plan *plan, err *e)
-{
-    double *path = malloc((size_t)plan->stages_count * sizeof *path);
-
-    if (!path)
-        return err_errno(e, "plan");
-    for (int i = 0; i < plan->stages_count; i++) {
-        int needs[PLAN_MAX_NEEDS], n = plan_needs(plan, i, needs);
-        double before = 0;
-        for (int k = 0; k < n; k++)
-            before = path[needs[k]] > before ? path[needs[k]] : before;
-        path[i] = before + plan->cost[i];
-        plan->critical = path[i] > plan->critical ? path[i] : plan->critical;
-    }
-    free(path);
-    return 0;
-}
-
 /* Seeds that only follow `seed` are no options of their own: the sweep varies `seed`. */
 static void find_varied(struct plan *plan)
 {
@@ -1021,7 +1003,7 @@ int plan_make(const struct sweep *sweep, const struct sources *sources, struct p
     free(p);
     if (!e->code && !out->trials_count)
         err_set(e, ERR_CONFIG, "nothing to run: all %lld trials are excluded", (long long)out->points);
-    if (e->code || graph_finish(&out->graph, e) || find_critical(out, e))
+    if (e->code || graph_finish(&out->graph, e))
         return e->code;
     spread_sharing(out);
     find_varied(out);

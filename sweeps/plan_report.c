@@ -72,25 +72,6 @@ static void count(const struct view *v, struct tally tally[STAGE_KIND_COUNT])
     }
 }
 
-/* Chains end in stages that no later one of their kind needs. */
-static int count_chains(struct view *v, err *e)
-{
-    const struct plan *p = v->plan;
-    bool *followed = calloc((size_t)p->stages_count + 1, sizeof *followed);
-
-    if (!followed)
-        return err_errno(e, "plan");
-    for (int i = 0; i < p->stages_count; i++) {
-        int needs[PLAN_MAX_NEEDS], n = plan_needs(p, i, needs);
-        for (int k = 0; k < n; k++)
-            followed[needs[k]] |= p->kind[needs[k]] == p->kind[i];
-    }
-    for (int i = 0; i < p->stages_count; i++)
-        v->chains[p->kind[i]] += !followed[i];
-    free(followed);
-    return 0;
-}
-
 static double saved_percent(double work, double alone)
 {
     return alone > 0 ? 100 * (1 - work / alone) : 0;
@@ -303,7 +284,7 @@ static int show_plan(struct plan *plan, const struct arguments *a, plan_recall *
     struct view v = {.plan = plan, .arguments = a, .known = &known};
 
     if ((!recall || !recall(plan, a->out, &known, e)) && !estimate_make(plan, &known, a->gflops, &v.estimate, e) &&
-        !count_chains(&v, e) && (!a->trials || !plan_keys(plan, e))) {
+        !graph_count_ends(&plan->graph, v.chains, e) && (!a->trials || !plan_keys(plan, e))) {
         if (a->json)
             print_json(&v);
         else

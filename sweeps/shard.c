@@ -216,24 +216,13 @@ static int find_examples(struct plan *p, err *e)
     return 0;
 }
 
-static int count_work(struct plan *p, err *e)
+static void count_work(struct plan *p)
 {
-    double *path = calloc((size_t)p->stages_count, sizeof *path);
-
-    if (!path)
-        return err_errno(e, "plan");
-    p->work = p->work_alone = p->critical = 0;
+    p->work = p->work_alone = 0;
     for (int i = 0; i < p->stages_count; i++) {
-        int needs[PLAN_MAX_NEEDS], n = plan_needs(p, i, needs);
-        for (int k = 0; k < n; k++)
-            path[i] = path[needs[k]] > path[i] ? path[needs[k]] : path[i];
-        path[i] += p->cost[i];
-        p->critical = path[i] > p->critical ? path[i] : p->critical;
         p->work += p->cost[i];
         p->work_alone += p->cost[i] * p->shared_by[i];
     }
-    free(path);
-    return 0;
 }
 
 static int keep(struct plan *p, const int *shard, int index, err *e)
@@ -247,7 +236,7 @@ static int keep(struct plan *p, const int *shard, int index, err *e)
         for (int t = 0; t < p->trials_count; t++)
             p->trials[t].stage = users[p->trials[t].stage];
         if (!find_examples(p, e))
-            count_work(p, e);
+            count_work(p);
     }
     free(users);
     return e->code;
