@@ -350,24 +350,32 @@ static void gated_softmax_backward(float *d, const float *probabilities, const f
     }
 }
 
-static float exponentials(float *e, const float *logits, const uint8_t *allowed, size_t C, float largest)
+/* One loop for each pair of constants, without a question in it. */
+INLINE float exponentials_where(float *e, const float *logits, const uint8_t *allowed, size_t C, float largest,
+                                const bool masked, const bool keep)
 {
     float sum = 0;
 
-    if (!e) {
-#pragma omp simd reduction(+ : sum)
-        for (size_t c = 0; c < C; c++)
-            sum += !allowed || allowed[c] ? fast_exp(logits[c] - largest) : 0;
-        return sum;
-    }
 #pragma omp simd reduction(+ : sum)
     for (size_t c = 0; c < C; c++) {
         float value = fast_exp(logits[c] - largest);
 
-        e[c] = !allowed || allowed[c] ? value : 0;
-        sum += e[c];
+        if (masked)
+            value = allowed[c] ? value : 0;
+        if (keep)
+            e[c] = value;
+        sum += value;
     }
     return sum;
+}
+
+static float exponentials(float *e, const float *logits, const uint8_t *allowed, size_t C, float largest)
+{
+    if (allowed)
+        return e ? exponentials_where(e, logits, allowed, C, largest, true, true)
+                 : exponentials_where(e, logits, allowed, C, largest, true, false);
+    return e ? exponentials_where(e, logits, allowed, C, largest, false, true)
+             : exponentials_where(e, logits, allowed, C, largest, false, false);
 }
 
 /* ---- products ---- */

@@ -7,15 +7,31 @@
 #include "model/blas.h"
 #include "model/kernels.h"
 
-/* The class with the largest allowed logit, the first of several; -1 if none is allowed. */
-static int best_class(const float *logits, const uint8_t *allowed, int C)
+static float largest_logit(const float *logits, const uint8_t *allowed, int C)
 {
-    int best = -1;
+    float largest = -INFINITY;
 
+    if (allowed) {
+#pragma omp simd reduction(max : largest)
+        for (int c = 0; c < C; c++) {
+            float x = allowed[c] ? logits[c] : -INFINITY;
+            largest = x > largest ? x : largest;
+        }
+    } else {
+#pragma omp simd reduction(max : largest)
+        for (int c = 0; c < C; c++)
+            largest = logits[c] > largest ? logits[c] : largest;
+    }
+    return largest;
+}
+
+/* The first allowed class with the largest logit; -1 if there is none, as where all are NaN. */
+static int best_class(const float *logits, const uint8_t *allowed, int C, float largest)
+{
     for (int c = 0; c < C; c++)
-        if ((!allowed || allowed[c]) && (best < 0 || logits[c] > logits[best]))
-            best = c;
-    return best;
+        if (logits[c] == largest && (!allowed || allowed[c]))
+            return c;
+    return -1;
 }
 
 /* Exponentials become the gradient of a mean over B rows: (softmax - [the label's class]) / B. */
@@ -36,8 +52,9 @@ double cross_entropy(float *logits, const int32_t *labels, const uint8_t *allowe
     int right = 0;
 
     for (int b = 0; b < B; b++, logits += C) {
-        int label = labels[b], best = best_class(logits, allowed, C);
-        float mine = logits[label], largest = best < 0 ? -INFINITY : logits[best];
+        int label = labels[b];
+        float mine = logits[label], largest = largest_logit(logits, allowed, C);
+        int best = best_class(logits, allowed, C, largest);
         float sum = k->exponentials(keep ? NULL : logits, logits, allowed, (size_t)C, largest);
 
         loss += allowed && !allowed[label] ? INFINITY : log((double)sum) - ((double)mine - (double)largest);
