@@ -11,17 +11,9 @@ static float largest_logit(const float *logits, const uint8_t *allowed, int C)
 {
     float largest = -INFINITY;
 
-    if (allowed) {
-#pragma omp simd reduction(max : largest)
-        for (int c = 0; c < C; c++) {
-            float x = allowed[c] ? logits[c] : -INFINITY;
-            largest = x > largest ? x : largest;
-        }
-    } else {
-#pragma omp simd reduction(max : largest)
-        for (int c = 0; c < C; c++)
-            largest = logits[c] > largest ? logits[c] : largest;
-    }
+    for (int c = 0; c < C; c++)
+        if ((!allowed || allowed[c]) && logits[c] > largest)
+            largest = logits[c];
     return largest;
 }
 
