@@ -81,7 +81,7 @@ void classifier_forward(classifier *c, struct parameters *p, const float *featur
         c->input = c->normed;
     }
     k->add_bias(logits, NULL, parameters_value(p, "head.bias"), R, C);
-    linear_forward(k, R, C, D, c->input, D, parameters_value(p, "head.weight"), true, logits, C);
+    linear_forward(k, R, C, D, c->input, D, parameters_value(p, "head.weight"), true, logits, C, NULL);
 }
 
 static void fc_norm_backward(classifier *c, struct parameters *p, float *dfeatures)
@@ -115,7 +115,7 @@ void classifier_backward(classifier *c, struct parameters *p, const float *dlogi
     gemm_tn(C, D, c->B, 1, dlogits, C, c->input, D, 0, parameters_gradient(p, "head.weight"), D);
     if (dinput)
         linear_backward(kernels_best(), (size_t)c->B, (size_t)C, (size_t)D, dlogits, (size_t)C,
-                        parameters_value(p, "head.weight"), false, dinput, (size_t)D);
+                        parameters_value(p, "head.weight"), false, dinput, (size_t)D, NULL);
     if (c->shape.fc_norm)
         fc_norm_backward(c, p, dfeatures);
 }

@@ -172,16 +172,16 @@ void mlp_forward(mlp *m, const float *parameters, const float *z, int B, float *
         p[i] = parameters + m->at[i];
     m->z = z;
     m->B = B;
-    linear_forward(m->k, b, h, d, z, d, p[FIRST_W], false, m->a, h);
+    linear_forward(m->k, b, h, d, z, d, p[FIRST_W], false, m->a, h, NULL);
     m->k->gelu(m->h, m->a, p[FIRST_B], b, h);
     if (structures[m->shape.structure].middle) {
-        linear_forward(m->k, b, h, h, m->h, h, p[MIDDLE_W], false, m->inner, h);
+        linear_forward(m->k, b, h, h, m->h, h, p[MIDDLE_W], false, m->inner, h, NULL);
         m->k->add_bias(m->inner, m->inner, p[MIDDLE_B], b, h);
         m->k->layer_norm(m->inner, m->inner_xhat, m->inner_rstd, m->inner, p[INNER_GAIN], p[INNER_BIAS], b, h, EPSILON);
         last = m->inner;
     }
     m->k->add_bias(m->sum, z, p[LAST_B], b, d);
-    linear_forward(m->k, b, d, h, last, h, p[LAST_W], true, m->sum, d);
+    linear_forward(m->k, b, d, h, last, h, p[LAST_W], true, m->sum, d, NULL);
     if (m->shape.identity_norm)
         memcpy(y, m->sum, b * d * sizeof *y);
     else
@@ -234,12 +234,12 @@ void mlp_backward(mlp *m, const float *parameters, const float *dy, float *gradi
         d_sum = m->d_sum;
     }
     linear_gradient(d_sum, middle ? m->inner : m->h, B, D, H, g[LAST_W], g[LAST_B]);
-    linear_backward(m->k, b, d, h, d_sum, d, p[LAST_W], false, m->d_hidden, h);
+    linear_backward(m->k, b, d, h, d_sum, d, p[LAST_W], false, m->d_hidden, h, NULL);
     if (middle) {
         norm_gradient(m->k, m->d_hidden, p[INNER_GAIN], m->inner_xhat, m->inner_rstd, b, h, m->d_middle, g[INNER_GAIN],
                       g[INNER_BIAS]);
         linear_gradient(m->d_middle, m->h, B, H, H, g[MIDDLE_W], g[MIDDLE_B]);
-        linear_backward(m->k, b, h, h, m->d_middle, h, p[MIDDLE_W], false, m->d_hidden, h);
+        linear_backward(m->k, b, h, h, m->d_middle, h, p[MIDDLE_W], false, m->d_hidden, h, NULL);
     }
     m->k->gelu_backward(m->d_hidden, m->a, b * h);
     linear_gradient(m->d_hidden, m->z, B, H, D, g[FIRST_W], g[FIRST_B]);

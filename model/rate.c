@@ -22,7 +22,7 @@ double rate_measure(const struct kernels *k)
         clock_gettime(CLOCK_MONOTONIC, &from);
         for (int i = 0; i < CALLS; i++)
             if (k)
-                linear_forward(k, R, OUT, IN, x, IN, W, false, y, OUT);
+                linear_forward(k, R, OUT, IN, x, IN, W, false, y, OUT, NULL);
             else
                 gemm_nt(R, OUT, IN, 1, x, IN, W, IN, 0, y, OUT);
         clock_gettime(CLOCK_MONOTONIC, &to);

@@ -200,6 +200,7 @@ struct workspace {
     float *hidden;            /* (R, max(M, P)) */
     float *dx, *dy, *dqkv;    /* (R, D), (R, D), (R, 3D) */
     float *scratch;           /* of attention */
+    float *strip;             /* of linear layers */
 };
 
 struct vit_batch {
@@ -317,6 +318,7 @@ static void carve_batch(struct carver *c, vit_batch *batch)
         w->dx = carve(c, backward ? R * D : 0);
         w->dy = carve(c, backward ? R * D : 0);
         w->dqkv = carve(c, backward ? 3 * R * D : 0);
+        w->strip = carve(c, LINEAR_STRIP);
         w->scratch = carve(c, attention_scratch(vit_tokens(s), s->width / s->heads, batch->max_length));
     }
 }
@@ -515,7 +517,7 @@ static void embed(const struct chunk *c)
         cut_patches(s, c->batch->images + ((size_t)c->first + i) * image_size, patches);
         k->add_bias(x, c->w->cls_token, c->w->pos_embed, 1, D);
         k->add_bias(x + D, c->w->pos_embed + D, c->w->patch_b, T - 1, D);
-        linear_forward(k, T - 1, D, P, patches, P, c->w->patch_w, true, x + D, D);
+        linear_forward(k, T - 1, D, P, patches, P, c->w->patch_w, true, x + D, D, c->work->strip);
     }
 }
 
@@ -544,11 +546,11 @@ static void block_forward(const struct chunk *c, int block)
                   D, epsilon);
     k->add_bias(at.qkv, NULL, w->qkv_b, images * T, 3 * D);
     if (token) { /* keys and values of all tokens, the query of the class token alone */
-        linear_forward(k, images * T, 2 * D, D, work->y, D, w->qkv_w + D * D, true, at.qkv + D, 3 * D);
-        linear_forward(k, images, D, D, work->y, T * D, w->qkv_w, true, at.qkv, T * 3 * D);
+        linear_forward(k, images * T, 2 * D, D, work->y, D, w->qkv_w + D * D, true, at.qkv + D, 3 * D, work->strip);
+        linear_forward(k, images, D, D, work->y, T * D, w->qkv_w, true, at.qkv, T * 3 * D, work->strip);
         keep_class_rows(work->x, images, T, D);
     } else {
-        linear_forward(k, images * T, 3 * D, D, work->y, D, w->qkv_w, true, at.qkv, 3 * D);
+        linear_forward(k, images * T, 3 * D, D, work->y, D, w->qkv_w, true, at.qkv, 3 * D, work->strip);
     }
     for (int i = 0; i < c->images; i++) {
         struct attention_gradients none;
@@ -558,13 +560,13 @@ static void block_forward(const struct chunk *c, int block)
                           keep ? kept_at(c, &at, i, Q) : NULL, work->scratch);
     }
     k->add_bias(work->x, work->x, w->proj_b, rows, D);
-    linear_forward(k, rows, D, D, at.att, D, w->proj_w, true, work->x, D);
+    linear_forward(k, rows, D, D, at.att, D, w->proj_w, true, work->x, D, work->strip);
     k->layer_norm(work->y, keep ? at.xhat2 : NULL, keep ? at.rstd2 : NULL, work->x, w->norm2_w, w->norm2_b, rows, D,
                   epsilon);
-    linear_forward(k, rows, M, D, work->y, D, w->fc1_w, false, at.act, M);
+    linear_forward(k, rows, M, D, work->y, D, w->fc1_w, false, at.act, M, work->strip);
     gelu(hidden, at.act, w->fc1_b, rows, M);
     k->add_bias(work->x, work->x, w->fc2_b, rows, D);
-    linear_forward(k, rows, D, M, hidden, M, w->fc2_w, true, work->x, D);
+    linear_forward(k, rows, D, M, hidden, M, w->fc2_w, true, work->x, D, work->strip);
 }
 
 /* The features of the chunk from x: (images, Q, D). */
@@ -713,9 +715,9 @@ static void mlp_backward(const struct chunk *c, int block, const struct block_st
         add_products(g->fc2_w, R, D, work->dx, D, M, h, M);
         add_columns(g->fc2_b, work->dx, R, D, D);
     }
-    linear_backward(k, R, D, M, work->dx, D, w->fc2_w, false, work->hidden, M);
+    linear_backward(k, R, D, M, work->dx, D, w->fc2_w, false, work->hidden, M, work->strip);
     (g ? k->gelu_backward : k->scale)(work->hidden, at->act, R * M);
-    linear_backward(k, R, M, D, work->hidden, M, w->fc1_w, false, work->dy, D);
+    linear_backward(k, R, M, D, work->hidden, M, w->fc1_w, false, work->dy, D, work->strip);
     if (g) {
         norm_output(work->y, at->xhat2, w->norm2_w, w->norm2_b, R, D);
         add_products(g->fc1_w, R, M, work->hidden, M, D, work->y, D);
@@ -772,7 +774,7 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
         add_products(c->dweights->block[block].proj_w, rows, D, work->dx, D, D, at.att, D);
         add_columns(c->dweights->block[block].proj_b, work->dx, rows, D, D);
     }
-    linear_backward(k, rows, D, D, work->dx, D, w->proj_w, false, work->dy, D);
+    linear_backward(k, rows, D, D, work->dx, D, w->proj_w, false, work->dy, D, work->strip);
     for (int i = 0; i < c->images; i++) {
         size_t qkv = (size_t)i * 3 * T * D;
         struct attention_gradients g;
@@ -784,11 +786,12 @@ static void block_backward(const struct chunk *c, int block, bool ends_here)
     if (ends_here)
         return;
     if (token) {
-        linear_backward(k, images * T, 2 * D, D, work->dqkv + D, 3 * D, w->qkv_w + D * D, false, work->dy, D);
-        linear_backward(k, images, D, D, work->dqkv, T * 3 * D, w->qkv_w, true, work->dy, T * D);
+        linear_backward(k, images * T, 2 * D, D, work->dqkv + D, 3 * D, w->qkv_w + D * D, false, work->dy, D,
+                        work->strip);
+        linear_backward(k, images, D, D, work->dqkv, T * 3 * D, w->qkv_w, true, work->dy, T * D, work->strip);
         spread_class_rows(work->dx, images, T, D);
     } else {
-        linear_backward(k, images * T, 3 * D, D, work->dqkv, 3 * D, w->qkv_w, false, work->dy, D);
+        linear_backward(k, images * T, 3 * D, D, work->dqkv, 3 * D, w->qkv_w, false, work->dy, D, work->strip);
     }
     if (c->dweights)
         qkv_weight_gradients(c, block, &at, token);

@@ -16,13 +16,13 @@
 /* Kinds of stage: name, code version (raise it when the same options must give another result), meaning.
  * The letter is the one used in the "reads" column below. */
 #define STAGE_KINDS(K)                                                                                             \
-    K(FEATURES, features, 'F', 2, "features of the frozen backbone for every image, test-time transform")          \
-    K(TII, tii, 'I', 3, "task-identity inference: residual MLP and head, trained and aligned on one more task")    \
-    K(WTP, wtp, 'W', 3, "within-task prediction: prompt, gate and head rows of one more task, and its statistics") \
-    K(INFER, infer, 'E', 3, "inferred task and prompted feature of every test image of the tasks seen")            \
-    K(TAP, tap, 'A', 3, "task-adaptive prediction: alignment of the head over all classes seen, and evaluation")   \
-    K(SEQUENTIAL, sequential, 'S', 2, "head fine-tuned on one more task without protection (lower bound)")         \
-    K(JOINT, joint, 'J', 2, "prompt, gate and head trained on all tasks at once (upper bound)")
+    K(FEATURES, features, 'F', 3, "features of the frozen backbone for every image, test-time transform")          \
+    K(TII, tii, 'I', 4, "task-identity inference: residual MLP and head, trained and aligned on one more task")    \
+    K(WTP, wtp, 'W', 4, "within-task prediction: prompt, gate and head rows of one more task, and its statistics") \
+    K(INFER, infer, 'E', 4, "inferred task and prompted feature of every test image of the tasks seen")            \
+    K(TAP, tap, 'A', 4, "task-adaptive prediction: alignment of the head over all classes seen, and evaluation")   \
+    K(SEQUENTIAL, sequential, 'S', 3, "head fine-tuned on one more task without protection (lower bound)")         \
+    K(JOINT, joint, 'J', 3, "prompt, gate and head trained on all tasks at once (upper bound)")
 
 enum stage_kind {
 #define K(id, name, letter, version, meaning) STAGE_##id,

@@ -350,7 +350,7 @@ static double head_step(struct run *run, int which, const float *x, int stride, 
     for (size_t i = 0; i < h->rows; i++)
         for (size_t j = 0; j < h->outputs; j++)
             h->errors[i * h->outputs + j] = bias[j] - target_of(run, which, i, j);
-    linear_forward(k, h->rows, h->outputs, (size_t)D, x, (size_t)stride, h->value, true, h->errors, h->outputs);
+    linear_forward(k, h->rows, h->outputs, (size_t)D, x, (size_t)stride, h->value, true, h->errors, h->outputs, NULL);
     memset(dbias, 0, h->outputs * sizeof *dbias);
     for (size_t i = 0; i < h->rows; i++)
         for (size_t j = 0; j < h->outputs; j++) {
@@ -361,7 +361,8 @@ static double head_step(struct run *run, int which, const float *x, int stride, 
             dbias[j] += *error;
         }
     gemm_tn(outputs, D, n, 1, h->errors, outputs, x, stride, 0, h->gradient, D);
-    linear_backward(k, h->rows, h->outputs, (size_t)D, h->errors, h->outputs, h->value, false, dx, (size_t)stride);
+    linear_backward(k, h->rows, h->outputs, (size_t)D, h->errors, h->outputs, h->value, false, dx, (size_t)stride,
+                    NULL);
     return h->weight * loss / ((double)h->rows * (double)h->outputs);
 }
 

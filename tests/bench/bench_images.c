@@ -87,13 +87,19 @@ static unsigned char *compress_jpeg(unsigned char *pixels, size_t *bytes)
 static double training_rate(const char *model, int batch, bool quick)
 {
     struct bench_pass p = {bench_model(model), batch, 1, 5, true};
+    struct bench_runner r;
+    double rate;
 
-    return bench_pass(&p, quick ? 1 : 3).images;
+    bench_runner_open(&r, &p);
+    bench_runners_race((struct bench_runner *[]){&r}, 1, quick ? 1 : 3);
+    rate = r.turns * batch / r.seconds;
+    bench_runner_close(&r);
+    return rate;
 }
 
 static void print_rate(const char *what, struct feeding *f, const char *model, int batch, bool quick)
 {
-    double rate = 1 / bench_best(feed, f, 1, 0.3), trained = training_rate(model, batch, quick);
+    double rate = 1 / bench_best(feed, f, 0.3), trained = training_rate(model, batch, quick);
 
     printf("| %s | %.0f | %s | %.1f |\n", what, rate, bench_model(model)->title, rate / trained);
 }

@@ -5,58 +5,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <omp.h>
-
 #include "bench.h"
 #include "model/attention.h"
-#include "model/blas.h"
 #include "model/kernels.h"
-#include "model/linear.h"
 #include "model/losses.h"
 
-enum { SQUARE = 1024, CHUNK_ROWS = 520, LENGTH = 5, CLASSES = 100 };
+enum { CHUNK_ROWS = 520, LENGTH = 5, CLASSES = 100 };
 
-struct product {
-    int m, n, k, threads, repeats;
-    enum bench_way way;
-    float *A[BENCH_THREADS], *B[BENCH_THREADS], *C[BENCH_THREADS];
-};
+/* Every number here is a ratio to SGEMM's peak or to memcpy, measured in turns with it. */
+static struct bench_product peak;
 
-static void multiply(void *what)
+/* operations of a call of the thing, over what SGEMM does in its time. */
+static double of_peak(struct bench_call thing, double operations, double budget)
 {
-    const struct product *p = what;
-    size_t m = (size_t)p->m, n = (size_t)p->n, k = (size_t)p->k;
-
-#pragma omp parallel num_threads(p->threads)
-    for (int i = 0, t = omp_get_thread_num(); i < p->repeats; i++)
-        if (p->way == BENCH_SGEMM)
-            gemm_nt(p->m, p->n, p->k, 1, p->A[t], p->k, p->B[t], p->k, 0, p->C[t], p->n);
-        else if (p->way == BENCH_FORWARD)
-            linear_forward(kernels_best(), m, n, k, p->A[t], k, p->B[t], false, p->C[t], n);
-        else
-            linear_backward(kernels_best(), m, n, k, p->C[t], n, p->B[t], false, p->A[t], k);
+    return operations / bench_product_flops(&peak) *
+           bench_over(thing, (struct bench_call){bench_multiply, &peak}, budget);
 }
 
-double bench_product(enum bench_way way, int m, int n, int k, int threads, double budget)
+static double product_of_peak(enum bench_way way, int m, int n, int k)
 {
-    double operations = 2.0 * m * n * k, rate;
-    struct product p = {.way = way, .m = m, .n = n, .k = k, .threads = threads, .repeats = 1 + (int)(2e8 / operations)};
+    struct bench_product p;
+    double ratio;
 
-    for (int t = 0; t < threads; t++) {
-        p.A[t] = bench_numbers((size_t)m * (size_t)k);
-        p.B[t] = bench_numbers((size_t)n * (size_t)k);
-        p.C[t] = bench_numbers((size_t)m * (size_t)n);
-    }
-    rate = operations * p.repeats * threads / bench_best(multiply, &p, threads, budget);
-    for (int t = 0; t < threads; t++) {
-        free(p.A[t]);
-        free(p.B[t]);
-        free(p.C[t]);
-    }
-    return rate;
+    bench_product_open(&p, way, m, n, k, 1);
+    ratio = of_peak((struct bench_call){bench_multiply, &p}, bench_product_flops(&p), 0.4);
+    bench_product_close(&p);
+    return ratio;
 }
 
-static void print_products(const struct bench_model *m, double peak)
+static void print_products(const struct bench_model *m)
 {
     const struct vit_shape *s = &m->shape;
     int T = vit_tokens(s), D = s->width, M = s->hidden, images = CHUNK_ROWS / T > 1 ? CHUNK_ROWS / T : 1;
@@ -77,7 +54,7 @@ static void print_products(const struct bench_model *m, double peak)
         double rate[BENCH_WAYS];
 
         for (int way = 0; way < BENCH_WAYS; way++)
-            rate[way] = bench_product((enum bench_way)way, rows, columns, k, 1, 0.15) / peak;
+            rate[way] = product_of_peak((enum bench_way)way, rows, columns, k);
         printf("| %s | %s | %d x %d x %d | %.2f | %.2f | %.2f |\n", m->title, products[i].name, rows, columns, k,
                rate[BENCH_SGEMM], rate[BENCH_FORWARD], rate[BENCH_BACKWARD]);
     }
@@ -85,7 +62,8 @@ static void print_products(const struct bench_model *m, double peak)
 
 /* ---- the other kernels --------------------------------------------------------------------------------------------- */
 
-/* Arrays of a call: R rows of D numbers each, and the gated softmax's cut of a row. */
+/* Arrays of a call: R rows of D numbers each, and the gated softmax's cut of a row.  d is all ones: what a call leaves is the next one's
+ * input, and must not shrink to numbers that are slow. */
 struct load {
     const struct kernels *k;
     size_t R, D, L;
@@ -133,7 +111,7 @@ static void scale(void *what)
 {
     struct load *w = what;
 
-    w->k->scale(w->a, w->b, w->R * w->D);
+    w->k->scale(w->a, w->d, w->R * w->D);
 }
 
 static void add_bias(void *what)
@@ -159,8 +137,14 @@ static void gated_softmax_backward(void *what)
 
 static void adam(void *what)
 {
-    const struct adam_step step = {
-        .rate = 1e-3f, .root_correction = 1, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .gradient_scale = 1};
+    const struct adam_step step = {.rate = 1e-3f,
+                                   .root_correction = 1,
+                                   .beta1 = 0.9f,
+                                   .beta2 = 0.999f,
+                                   .fresh1 = 0.1f,
+                                   .fresh2 = 0.001f,
+                                   .epsilon = 1e-8f,
+                                   .gradient_scale = 1};
     struct load *w = what;
 
     w->k->adam(w->a, w->b, w->c, w->d, w->R * w->D, &step);
@@ -198,7 +182,7 @@ static const struct kernel_cost {
     {"Adam", adam, WIDTH_D, 28, 15},
 };
 
-static void print_kernels(const struct bench_model *m, double peak)
+static void print_kernels(const struct bench_model *m)
 {
     const struct vit_shape *s = &m->shape;
     size_t scores = (size_t)(vit_tokens(s) + LENGTH + KERNELS_PAD - 1) / KERNELS_PAD * KERNELS_PAD;
@@ -208,20 +192,21 @@ static void print_kernels(const struct bench_model *m, double peak)
         const struct kernel_cost *cost = &kernel_costs[i];
         struct load w = {.k = kernels_best(), .R = CHUNK_ROWS, .D = widths[cost->width], .L = LENGTH};
         size_t n = w.R * w.D;
-        double bytes, operations, copied, took;
+        struct bench_call call = {cost->call, &w};
+        double bytes, operations;
 
         w.a = bench_numbers(n);
         w.b = bench_numbers(n);
         w.c = bench_numbers(n);
         w.d = bench_numbers(n);
+        for (size_t j = 0; j < n; j++)
+            w.d[j] = 1;
         w.gain = bench_numbers(w.D);
         w.bias = bench_numbers(w.D);
         w.rstd = bench_numbers(w.R);
         w.labels = bench_zeros(w.R * sizeof *w.labels);
-        copied = 8 * (double)n / bench_best(copy, &w, 1, 0.05);
-        took = bench_best(cost->call, &w, 1, 0.1);
-        bytes = cost->bytes * (double)n / copied / took;
-        operations = cost->operations * (double)n / peak / took;
+        bytes = cost->bytes / 8.0 * bench_over(call, (struct bench_call){copy, &w}, 0.2);
+        operations = of_peak(call, cost->operations * (double)n, 0.3);
         printf("| %s | %s | %zu x %zu | %.2f | %.2f | %.2f |\n", m->title, cost->name, w.R, w.D, bytes, operations,
                bytes > operations ? bytes : operations);
         free(w.a);
@@ -257,7 +242,7 @@ static void attend_backward(void *what)
     attention_backward(kernels_best(), &h->a, h->qkv, h->out, NULL, h->scratch, &g);
 }
 
-static void print_attention(const struct bench_model *m, double peak)
+static void print_attention(const struct bench_model *m)
 {
     const struct vit_shape *s = &m->shape;
     int T = vit_tokens(s), D = s->width, L = LENGTH;
@@ -280,11 +265,12 @@ static void print_attention(const struct bench_model *m, double peak)
                       .dprefix = bench_numbers(2 * (size_t)(L * D)),
                       .da = bench_numbers(2),
                       .scratch = bench_zeros(attention_scratch(T, D / s->heads, L) * sizeof(float))};
-    double rates[] = {forward / bench_best(attend, &h, 1, 0.2), backward / bench_best(attend_backward, &h, 1, 0.3)};
+    double rates[] = {of_peak((struct bench_call){attend, &h}, forward, 0.4),
+                      of_peak((struct bench_call){attend_backward, &h}, backward, 0.4)};
 
     for (int i = 0; i < 2; i++)
         printf("| %s | attention of an image, %s | %d heads | | %.2f | %.2f |\n", m->title, i ? "backward" : "forward",
-               s->heads, rates[i] / peak, rates[i] / peak);
+               s->heads, rates[i], rates[i]);
     free(prefix);
     free(h.qkv);
     free(h.out);
@@ -296,22 +282,29 @@ static void print_attention(const struct bench_model *m, double peak)
 
 void bench_parts(const struct bench_options *o)
 {
-    double peak[BENCH_THREADS];
+    struct bench_product two;
+    double one = 0, both = 0;
 
     (void)o;
-    for (int t = 0; t < BENCH_THREADS; t++)
-        peak[t] = bench_product(BENCH_SGEMM, SQUARE, SQUARE, SQUARE, t + 1, 1);
-    printf("\n### Matrix products\n\nPeak: SGEMM of %d x %d x %d, %.1f GFLOP/s on one thread; on each of two at once, "
-           "%.2f times as "
-           "much.\n\n| | product | m x n x k | SGEMM of peak | linear layer of peak | its way back of peak |\n"
-           "| --- | --- | --- | ---: | ---: | ---: |\n",
-           SQUARE, SQUARE, SQUARE, peak[0] / 1e9, peak[1] / peak[0]);
+    bench_peak_open(&peak, 1);
+    bench_peak_open(&two, 2);
+    for (int i = 0; i < 10; i++) {
+        one += bench_peak(&peak, 0.1) / 10;
+        both += bench_peak(&two, 0.1) / 10;
+    }
+    printf(
+        "\n### Matrix products\n\nPeak: SGEMM of %d x %d x %d, %.1f GFLOP/s on one thread; on each of two at once, "
+        "%.2f times as much.\n\n| | product | m x n x k | SGEMM of peak | linear layer of peak | its way back of peak "
+        "|\n| --- | --- | --- | ---: | ---: | ---: |\n",
+        peak.m, peak.n, peak.k, one / 1e9, both / one);
     for (int i = 0; i < 3; i++)
-        print_products(&bench_models[i], peak[0]);
+        print_products(&bench_models[i]);
     printf("\n### The other kernels\n\n| | kernel | rows | of memcpy's bytes | of peak | of its bound |\n"
            "| --- | --- | --- | ---: | ---: | ---: |\n");
     for (int i = 0; i < 3; i++) {
-        print_kernels(&bench_models[i], peak[0]);
-        print_attention(&bench_models[i], peak[0]);
+        print_kernels(&bench_models[i]);
+        print_attention(&bench_models[i]);
     }
+    bench_product_close(&peak);
+    bench_product_close(&two);
 }

@@ -1,15 +1,12 @@
 /* bench_passes.c - whole training steps and inference: useful operations over SGEMM's peak, two threads over one, and PyTorch at the
  * same step.
  *
- * Each measurement is a process of its own, so that its memory is its own.  SGEMM's peak is measured in turns with the passes: both see
- * the same clock rate of the processor. */
+ * The peak is measured during a pass, between pieces of it: a pass takes seconds, and meanwhile a shared machine changes its speed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <jansson.h>
 
 #include "bench.h"
 #include "model/blas.h"
@@ -17,7 +14,7 @@
 #include "model/flops.h"
 #include "model/losses.h"
 
-enum { CLASSES = 100, LENGTH = 5, SQUARE = 1024 };
+enum { CLASSES = 100, LENGTH = 5 };
 
 struct pass {
     vit_batch *batch;
@@ -90,64 +87,99 @@ static void open_pass(struct pass *p, const struct bench_pass *what)
         &e);
 }
 
-/* --pass MODEL BATCH THREADS train|infer SECONDS */
+/* ---- a pass and SGEMM's rate meanwhile ------------------------------------------------------------------------------ */
+
+struct meter {
+    struct bench_product product;
+    double since, rate;        /* of the last look: when it ended, SGEMM's rate then */
+    double seconds, potential; /* of passes, without the looks; what SGEMM would have done in them */
+};
+
+static const double look_every = 0.1, look_for = 0.02; /* seconds */
+
+/* Time goes by at the mean of SGEMM's rates before and after. */
+static void look(struct meter *m, double seconds)
+{
+    double went = bench_seconds(m->product.threads) - m->since, rate = bench_peak(&m->product, seconds);
+
+    m->seconds += went;
+    m->potential += went * (m->rate + rate) / 2;
+    m->rate = rate;
+    m->since = bench_seconds(m->product.threads);
+}
+
+/* After some images of a pass of one thread. */
+static void look_now_and_then(void *meter)
+{
+    struct meter *m = meter;
+
+    if (bench_seconds(1) - m->since > look_every)
+        look(m, look_for);
+}
+
+/* Passes for a fifth of a second, one at least.  Two threads cannot stop together within a pass, so they look before and after it, the
+ * longer the longer it takes. */
+static int turn(struct meter *m, struct pass *p, int threads)
+{
+    int passes = 0;
+
+    m->rate = bench_peak(&m->product, look_for + (threads > 1 ? 0.1 * m->seconds : 0));
+    m->since = bench_seconds(threads);
+    m->seconds = m->potential = 0;
+    do {
+        double before = m->seconds;
+
+        run_pass(p);
+        passes++;
+        if (threads > 1 || bench_seconds(threads) - m->since > look_every)
+            look(m, look_for + (threads > 1 ? 0.1 * before : 0));
+    } while (m->seconds < 0.2);
+    return passes;
+}
+
 int bench_pass_here(char **argv)
 {
     struct bench_pass what = {.length = LENGTH};
+    struct meter m = {.seconds = 0};
     struct rusage usage;
     struct pass p;
-    double budget, peak = 0, took = 1e30, end;
+    char line[20];
 
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         if (!argv[i])
             return 2;
     what.model = bench_model(argv[0]);
     what.batch = atoi(argv[1]);
     what.threads = atoi(argv[2]);
     what.train = !strcmp(argv[3], "train");
-    budget = atof(argv[4]);
     if (what.batch < 1 || what.threads < 1 || what.threads > BENCH_THREADS)
         return 2;
     open_pass(&p, &what);
-    end = bench_seconds(2) + budget;
-    for (int i = 0; i < 2 || bench_seconds(2) < end; i++) {
-        double start, rate = bench_product(BENCH_SGEMM, SQUARE, SQUARE, SQUARE, what.threads, 0.1);
+    bench_peak_open(&m.product, what.threads);
+    if (what.threads == 1)
+        vit_batch_watch(p.batch, look_now_and_then, &m);
+    while (fgets(line, sizeof line, stdin)) {
+        int passes = turn(&m, &p, what.threads);
 
-        peak = rate > peak ? rate : peak;
-        start = bench_seconds(what.threads);
-        run_pass(&p);
-        start = bench_seconds(what.threads) - start;
-        took = start < took ? start : took;
+        getrusage(RUSAGE_SELF, &usage);
+        printf("%.17g %.17g %.17g\n", m.seconds / passes, m.potential / m.seconds, (double)usage.ru_maxrss / 1024);
+        fflush(stdout);
     }
-    getrusage(RUSAGE_SELF, &usage);
-    printf("%.17g %.17g %.17g\n", took, peak, (double)usage.ru_maxrss / 1024);
     return 0;
 }
 
-struct bench_passed bench_pass(const struct bench_pass *p, double budget)
+double bench_pass_flops(const struct bench_pass *p)
 {
     const struct vit_shape *s = &p->model->shape;
     struct prefix prefix = {.length = p->length};
-    struct bench_passed out = {0};
-    char command[200];
-    double took, flops;
+    double flops;
     err e = {0};
-    FILE *child;
 
-    snprintf(command, sizeof command, "/proc/%d/exe --pass %s %d %d %s %g", (int)getpid(), p->model->name, p->batch,
-             p->threads, p->train ? "train" : "infer", budget);
-    child = popen(command, "r");
-    if (!child || fscanf(child, "%lf %lf %lf", &took, &out.peak, &out.mib) != 3 || pclose(child)) {
-        fprintf(stderr, "bench_speed: no answer from '%s'\n", command);
-        exit(1);
-    }
     bench_check(prefix_set_layers(&prefix, (1u << BENCH_PROMPTED) - 1, s->depth, &e), &e);
     flops = vit_forward_flops(s, p->train ? &prefix : NULL);
     if (p->train)
         flops += vit_backward_flops(s, &prefix, VIT_PROMPT, 0);
-    out.images = p->batch / took;
-    out.useful = out.images * flops;
-    return out;
+    return flops * p->batch;
 }
 
 static const struct {
@@ -157,6 +189,12 @@ static const struct {
 } runs[] = {{"vit-b", 16, true}, {"vit-b", 64, true},      {"vit-b", 4, false},     {"vit-s", 16, false},
             {"vit-s", 64, true}, {"vit-micro", 16, false}, {"vit-micro", 64, false}};
 
+/* Useful operations over those that SGEMM would have done. */
+static double of_peak(const struct bench_runner *r, double flops)
+{
+    return r->turns * flops / r->potential;
+}
+
 static void print_ours(const struct bench_options *o)
 {
     printf("\n### Whole passes\n\n| | batch | | GFLOP/s, useful | of peak | 2 threads: of peak | over 1 thread |\n"
@@ -164,75 +202,114 @@ static void print_ours(const struct bench_options *o)
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
         for (int train = 1; train >= 0 && !(o->quick && runs[i].slow); train--) {
             struct bench_pass p = {bench_model(runs[i].model), runs[i].batch, 1, LENGTH, train};
-            struct bench_passed one = bench_pass(&p, o->quick ? 1 : 4), two;
+            struct bench_runner one, two;
+            double flops = bench_pass_flops(&p);
 
+            bench_runner_open(&one, &p);
             p.threads = 2;
-            two = bench_pass(&p, o->quick ? 1 : 4);
+            bench_runner_open(&two, &p);
+            bench_runners_race((struct bench_runner *[]){&one, &two}, 2, o->quick ? 3 : 20);
             printf("| %s | %d | %s | %.1f | %.2f | %.2f | %.2f |\n", p.model->title, p.batch,
-                   train ? "training step" : "inference", one.useful / 1e9, one.useful / one.peak,
-                   two.useful / two.peak, two.images / one.images);
+                   train ? "training step" : "inference", one.turns * flops / one.seconds / 1e9, of_peak(&one, flops),
+                   of_peak(&two, flops), one.seconds / two.seconds);
             fflush(stdout);
+            bench_runner_close(&one);
+            bench_runner_close(&two);
         }
 }
 
 /* ---- PyTorch ------------------------------------------------------------------------------------------------------- */
 
-static double number_of(const json_t *row, const char *name)
+static const struct {
+    const char *model;
+    int batch;
+} at_pytorch[] = {{"vit-b", 24}, {"vit-s", 24}, {"vit-micro", 128}};
+
+/* PyTorch's passes beside ours, in turns; false: PyTorch is not here.  times: as fast. */
+static bool race_pytorch(const struct bench_options *o, const char *environment, const struct bench_pass *p,
+                         double *times, struct bench_runner *ours, struct bench_runner *its)
 {
-    return json_number_value(json_object_get(row, name));
+    char command[4500];
+
+    snprintf(command, sizeof command, "exec env %s /usr/bin/python3 '%s/tests/bench/pytorch_step.py' %s %d %d %s",
+             environment, o->source, p->model->name, p->batch, p->threads, p->train ? "train" : "infer");
+    if (!bench_runner_open_command(its, command))
+        return false;
+    bench_runner_open(ours, p);
+    bench_runners_race((struct bench_runner *[]){ours, its}, 2, o->quick ? 3 : 20);
+    *times = its->seconds / ours->seconds;
+    bench_runner_close(ours);
+    bench_runner_close(its);
+    return true;
 }
 
-static void print_ratios(const json_t *row, double seconds)
+/* The first word that a line of Python prints, nothing if it fails. */
+static void ask_python(const char *environment, const char *line, char word[100])
 {
-    struct bench_pass p = {bench_model(json_string_value(json_object_get(row, "model"))), (int)number_of(row, "batch"),
-                           (int)number_of(row, "threads"), LENGTH, true};
-    struct bench_passed train = bench_pass(&p, seconds), infer;
+    char command[1000];
+    FILE *f;
 
-    p.train = false;
-    infer = bench_pass(&p, seconds);
-    printf("| %s | %d | %d | %.2f | %.2f | %.0f MiB | %.0f MiB | %.2f |\n", p.model->title, p.batch, p.threads,
-           train.images / number_of(row, "train_images_per_second"),
-           infer.images / number_of(row, "infer_images_per_second"), train.mib, number_of(row, "train_peak_mib"),
-           train.mib / number_of(row, "train_peak_mib"));
+    snprintf(command, sizeof command, "env %s /usr/bin/python3 -c \"%s\" 2> /dev/null", environment, line);
+    f = popen(command, "r");
+    word[0] = 0;
+    if (f && fscanf(f, "%99s", word) != 1)
+        word[0] = 0;
+    if (f)
+        pclose(f);
+}
+
+/* OpenBLAS's kernels with this environment. */
+static void kernels_taken(const char *environment, char name[100])
+{
+    ask_python(environment,
+               "import ctypes; f = ctypes.CDLL('libopenblas.so.0').openblas_get_corename; f.restype = ctypes.c_char_p; "
+               "print(f().decode())",
+               name);
 }
 
 /* environment: what `env` is told of OpenBLAS's kernels. */
-static void print_pytorch(const struct bench_options *o, const char *environment, const char *title, const char *models)
+static void print_pytorch(const struct bench_options *o, const char *environment, const char *title)
 {
-    double seconds = o->quick ? 1 : 4;
-    char command[4500];
-    json_t *all, *rows, *row;
-    size_t i;
-    FILE *script;
+    char version[100], kernels[100];
 
-    snprintf(command, sizeof command,
-             "env %s /usr/bin/python3 '%s/tests/bench/pytorch_step.py' --models %s --threads 1 --seconds %g",
-             environment, o->source, models, seconds);
-    script = popen(command, "r");
-    all = script ? json_loadf(script, 0, NULL) : NULL;
-    if (script)
-        pclose(script);
-    rows = json_object_get(all, "results");
+    ask_python(environment, "import torch; print(torch.__version__)", version);
+    kernels_taken(environment, kernels);
     printf("\n### PyTorch at the same step%s\n\n", title);
-    if (!json_array_size(rows)) {
+    if (!*version) {
         printf("PyTorch is not here.\n");
-    } else {
-        printf("PyTorch %s.\n\n", json_string_value(json_object_get(json_array_get(rows, 0), "torch")));
-        printf("| | batch | threads | training step: times as fast | inference: times as fast | memory | PyTorch's | "
-               "ratio "
-               "|\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
-        json_array_foreach(rows, i, row) print_ratios(row, seconds);
+        return;
     }
-    json_decref(all);
+    printf("PyTorch %s; its OpenBLAS takes the %s kernels.\n\n", version, kernels);
+    printf("| | batch | threads | training step: times as fast | inference: times as "
+           "fast | memory | PyTorch's | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for (size_t i = 0; i < sizeof at_pytorch / sizeof *at_pytorch; i++) {
+        struct bench_pass p = {bench_model(at_pytorch[i].model), at_pytorch[i].batch, 1, LENGTH, true};
+        struct bench_runner ours, its;
+        double train, infer, mib, pytorch;
+
+        if (o->quick && strcmp(p.model->name, "vit-micro"))
+            continue;
+        if (!race_pytorch(o, environment, &p, &train, &ours, &its))
+            return;
+        mib = ours.mib;
+        pytorch = its.mib;
+        p.train = false;
+        if (!race_pytorch(o, environment, &p, &infer, &ours, &its))
+            return;
+        printf("| %s | %d | %d | %.2f | %.2f | %.0f MiB | %.0f MiB | %.2f |\n", p.model->title, p.batch, p.threads,
+               train, infer, mib, pytorch, mib / pytorch);
+        fflush(stdout);
+    }
 }
 
 void bench_passes(const struct bench_options *o)
 {
-    char chosen[100];
+    char chosen[100], taken[100];
 
     print_ours(o);
-    print_pytorch(o, "-u OPENBLAS_CORETYPE", "", o->quick ? "vit-micro" : "vit-b,vit-s,vit-micro");
+    print_pytorch(o, "-u OPENBLAS_CORETYPE", "");
+    kernels_taken("-u OPENBLAS_CORETYPE", taken);
     snprintf(chosen, sizeof chosen, "OPENBLAS_CORETYPE=%s", blas_kernels());
-    if (!o->quick)
-        print_pytorch(o, chosen, ", told to use the kernels that sluice chooses", "vit-b,vit-s,vit-micro");
+    if (!o->quick && strcmp(taken, blas_kernels()) != 0)
+        print_pytorch(o, chosen, ", told to use the kernels that sluice chooses");
 }

@@ -24,7 +24,8 @@ struct pass {
     struct vit_gradients gradients;
     int B;
     bool prompted, backward;
-    float *images, *features;
+    struct prefix_source *sources;
+    float *prompt, *scalars, *images, *features;
 };
 
 static void run(void *what)
@@ -36,47 +37,51 @@ static void run(void *what)
         vit_backward(p->batch, &p->w, p->features, &p->gradients);
 }
 
-static double time_of(const struct way *way, double budget)
+static void open_pass(struct pass *p, const struct way *way)
 {
     struct vit_shape s = way->model->shape;
-    struct pass p = {.B = way->batch,
-                     .prompted = way->prompted != 0,
-                     .backward = way->mode != VIT_INFER,
-                     .prefix = {.length = LENGTH, .gate = GATE_tanh, .scopes = 1}};
     size_t B = (size_t)way->batch, T = (size_t)vit_tokens(&s), numbers;
     struct prefix_source *sources = bench_zeros(B * sizeof *sources);
     float *prompt, *scalars;
-    double took;
     err e = {0};
 
+    *p = (struct pass){.B = way->batch,
+                       .prompted = way->prompted != 0,
+                       .backward = way->mode != VIT_INFER,
+                       .prefix = {.length = LENGTH, .gate = GATE_tanh, .scopes = 1}};
     s.pool = way->pool;
-    bench_check(vit_weights_create(&p.w, &s, &e), &e);
-    vit_weights_init(&p.w, 1);
-    bench_check(prefix_set_layers(&p.prefix, way->prompted, s.depth, &e), &e);
-    numbers = prefix_prompt_size(&p.prefix, s.width);
+    bench_check(vit_weights_create(&p->w, &s, &e), &e);
+    vit_weights_init(&p->w, 1);
+    bench_check(prefix_set_layers(&p->prefix, way->prompted, s.depth, &e), &e);
+    numbers = prefix_prompt_size(&p->prefix, s.width);
     prompt = bench_numbers(2 * numbers);
-    scalars = bench_numbers(2 * prefix_scalars_size(&p.prefix));
+    scalars = bench_numbers(2 * prefix_scalars_size(&p->prefix));
     for (size_t b = 0; b < B; b++)
         sources[b] = (struct prefix_source){prompt, prompt, 0, 1, scalars};
-    p.prefix.sources = sources;
-    p.gradients.prompt = prompt + numbers;
-    p.gradients.scalars = scalars + prefix_scalars_size(&p.prefix);
+    p->prefix.sources = sources;
+    p->gradients.prompt = prompt + numbers;
+    p->gradients.scalars = scalars + prefix_scalars_size(&p->prefix);
     if (way->mode == VIT_FULL)
-        bench_check(vit_weights_create(&p.gradient, &s, &e), &e);
-    p.gradients.weights = &p.gradient;
-    p.images = bench_numbers(B * 3 * (size_t)s.side * (size_t)s.side);
-    p.features = bench_numbers(B * T * (size_t)s.width);
-    bench_check(vit_batch_create(&p.batch, &s, way->mode, way->batch, LENGTH, way->first_block, 1, &e), &e);
-    took = bench_best(run, &p, 1, budget);
-    vit_batch_free(p.batch);
-    vit_weights_free(&p.w);
-    vit_weights_free(&p.gradient);
-    free(sources);
-    free(prompt);
-    free(scalars);
-    free(p.images);
-    free(p.features);
-    return took;
+        bench_check(vit_weights_create(&p->gradient, &s, &e), &e);
+    p->gradients.weights = &p->gradient;
+    p->images = bench_numbers(B * 3 * (size_t)s.side * (size_t)s.side);
+    p->features = bench_numbers(B * T * (size_t)s.width);
+    bench_check(vit_batch_create(&p->batch, &s, way->mode, way->batch, LENGTH, way->first_block, 1, &e), &e);
+    p->sources = sources;
+    p->prompt = prompt;
+    p->scalars = scalars;
+}
+
+static void close_pass(struct pass *p)
+{
+    vit_batch_free(p->batch);
+    vit_weights_free(&p->w);
+    vit_weights_free(&p->gradient);
+    free(p->sources);
+    free(p->prompt);
+    free(p->scalars);
+    free(p->images);
+    free(p->features);
 }
 
 /* The prefix's columns beside the tokens', as one tensor of keys and one of values for the whole batch: what is spared by packing
@@ -97,18 +102,19 @@ static void concatenate(void *what)
                        c->from + ((i * c->rows + r) * 3 + 1 + (size_t)half) * c->width, c->width * sizeof *c->to);
 }
 
-static double concatenation_time(const struct bench_model *m, int batch)
+/* The time of the copies over that of a pass. */
+static double concatenation_share(const struct bench_model *m, int batch, struct bench_call pass, double budget)
 {
     struct concatenation c = {(size_t)batch, (size_t)(vit_tokens(&m->shape) + LENGTH), (size_t)m->shape.width, NULL,
                               NULL};
-    double took;
+    double share;
 
     c.from = bench_numbers(3 * c.images * c.rows * c.width);
     c.to = bench_numbers(2 * c.images * c.rows * c.width);
-    took = bench_best(concatenate, &c, 1, 0.1);
+    share = BENCH_PROMPTED / bench_over((struct bench_call){concatenate, &c}, pass, budget);
     free(c.from);
     free(c.to);
-    return BENCH_PROMPTED * took;
+    return share;
 }
 
 static const struct {
@@ -141,20 +147,26 @@ void bench_savings(const struct bench_options *o)
         "|\n");
     for (size_t m = o->quick; m < sizeof of / sizeof *of; m++) {
         const struct bench_model *model = bench_model(of[m].model);
-        double with = 0;
+        double budget = o->quick ? 2 : 10;
+        struct pass plain, with;
 
         for (size_t i = 0; i < sizeof savings / sizeof *savings; i++) {
-            struct way plain = savings[i].plain, way = savings[i].with;
-            double without;
+            struct way ways[2] = {savings[i].plain, savings[i].with};
 
-            plain.model = way.model = model;
-            plain.batch = way.batch = of[m].batch;
-            without = time_of(&plain, 1);
-            with = time_of(&way, 1);
-            printf("| %s | %s | %s | %.2f |\n", model->title, savings[i].saving, savings[i].of, without / with);
+            for (int k = 0; k < 2; k++) {
+                ways[k].model = model;
+                ways[k].batch = of[m].batch;
+                open_pass(k ? &with : &plain, &ways[k]);
+            }
+            printf("| %s | %s | %s | %.2f |\n", model->title, savings[i].saving, savings[i].of,
+                   bench_over((struct bench_call){run, &with}, (struct bench_call){run, &plain}, budget));
             fflush(stdout);
+            if (i + 1 == sizeof savings / sizeof *savings)
+                printf("| %s | prefix and tokens in no common tensor | training step, prompts in blocks 0-4 | %.3f |\n",
+                       model->title,
+                       1 + concatenation_share(model, of[m].batch, (struct bench_call){run, &with}, budget));
+            close_pass(&plain);
+            close_pass(&with);
         }
-        printf("| %s | prefix and tokens in no common tensor | training step, prompts in blocks 0-4 | %.3f |\n",
-               model->title, 1 + concatenation_time(model, of[m].batch) / with);
     }
 }

@@ -55,12 +55,13 @@ static void close_layer(struct layer *l)
 
 static void pass(const struct kernels *k, const struct layer *l, bool back, size_t first, size_t rows, bool add)
 {
-    float *x = l->x + first * l->ldx, *y = l->y + first * l->ldy;
+    static float strip[LINEAR_STRIP];
+    float *x = l->x + first * l->ldx, *y = l->y + first * l->ldy, *place = add ? strip : NULL;
 
     if (back)
-        linear_backward(k, rows, l->out, l->in, y, l->ldy, l->W, add, x, l->ldx);
+        linear_backward(k, rows, l->out, l->in, y, l->ldy, l->W, add, x, l->ldx, place);
     else
-        linear_forward(k, rows, l->out, l->in, x, l->ldx, l->W, add, y, l->ldy);
+        linear_forward(k, rows, l->out, l->in, x, l->ldx, l->W, add, y, l->ldy, place);
 }
 
 /* The exact element of the result, given what was there. */
