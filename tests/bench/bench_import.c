@@ -1,11 +1,11 @@
 /* bench_import.c - what an import costs beside the decoding that it cannot do without.
  *
  *   /usr/bin/python3 tests/bench/photographs.py FOLDER
- *   bench_import FOLDER SLUICE
+ *   bench_import FOLDER SLUICE [THREADS]
  *
- * decodes every JPEG of FOLDER/CLASS/ with libjpeg-turbo alone, from memory into one row, then runs `SLUICE data import folder
- * FOLDER` with one thread, and compares processor times; so other programs on the machine do not count.  The import also reads
- * the files, digests them and writes the pack.  The last line is the share of the bare decoder's speed. */
+ * In turns, three times each: decode every JPEG of FOLDER/CLASS/ with libjpeg-turbo alone, from memory into one row, with THREADS (1)
+ * threads; and run `SLUICE data import folder FOLDER` with as many.  The import also finds, reads and digests the files and writes the
+ * pack.  The last line is the share of the bare decoder's speed, on the wall and in processor time; the first needs an idle machine. */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,17 +18,47 @@
 
 #include <jpeglib.h>
 
-static struct {
-    int images;
-    double seconds, megapixels, megabytes;
-} decoded;
+enum { MOST = 100000, ROUNDS = 3 };
 
-static double processor_seconds(void)
+static struct {
+    unsigned char *bytes;
+    size_t n;
+} files[MOST];
+static int images;
+
+struct times {
+    double wall, processor;
+};
+
+static double seconds_of(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static int keep(const char *path, const struct stat *s, int kind, struct FTW *where)
+{
+    (void)where;
+    if (kind != FTW_F || !strstr(path, ".jpg") || images == MOST)
+        return 0;
+    size_t n = (size_t)s->st_size;
+    unsigned char *bytes = malloc(n);
+    FILE *f = fopen(path, "rb");
+
+    if (!bytes || !f || fread(bytes, 1, n, f) != n)
+        fail(path);
+    fclose(f);
+    files[images].bytes = bytes;
+    files[images++].n = n;
+    return 0;
 }
 
 static void decode(const unsigned char *bytes, size_t n)
@@ -43,69 +73,101 @@ static void decode(const unsigned char *bytes, size_t n)
     c.out_color_space = c.num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_start_decompress(&c);
     JSAMPROW row = malloc((size_t)c.output_width * 3);
+    if (!row)
+        fail("malloc");
     while (c.output_scanline < c.output_height)
         jpeg_read_scanlines(&c, &row, 1);
-    decoded.megapixels += 1e-6 * c.output_width * c.output_height;
     jpeg_finish_decompress(&c);
     jpeg_destroy_decompress(&c);
     free(row);
 }
 
-static int visit(const char *path, const struct stat *s, int kind, struct FTW *where)
+static struct times decode_all(int threads)
 {
-    (void)where;
-    if (kind != FTW_F || !strstr(path, ".jpg"))
-        return 0;
-    size_t n = (size_t)s->st_size;
-    unsigned char *bytes = malloc(n);
-    FILE *f = fopen(path, "rb");
+    double wall = seconds_of(CLOCK_MONOTONIC), processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 
-    if (!bytes || !f || fread(bytes, 1, n, f) != n) {
-        perror(path);
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (int i = 0; i < images; i++)
+        decode(files[i].bytes, files[i].n);
+    return (struct times){seconds_of(CLOCK_MONOTONIC) - wall, seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor};
+}
+
+static double seconds_in(const struct timeval *t)
+{
+    return (double)t->tv_sec + 1e-6 * (double)t->tv_usec;
+}
+
+/* kib: NULL, or [out] the largest memory. */
+static struct times import(const char *sluice, const char *folder, const char *threads, long *kib)
+{
+    char home[] = "bench-import-XXXXXX", command[100];
+    double wall = seconds_of(CLOCK_MONOTONIC);
+    struct times took;
+    struct rusage u;
+    int status;
+    pid_t child;
+
+    if (!mkdtemp(home))
+        fail(home);
+    child = fork();
+    if (child == 0) {
+        setenv("HOME", home, 1);
+        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+            _exit(127);
+        execl(sluice, sluice, "data", "import", "folder", folder, "--as", "bench", "--threads", threads, (char *)NULL);
+        _exit(127);
+    }
+    if (child < 0 || wait4(child, &status, 0, &u) != child || status) {
+        fprintf(stderr, "bench_import: %s data import does not work\n", sluice);
         exit(1);
     }
-    fclose(f);
-    double started = processor_seconds();
-    decode(bytes, n);
-    decoded.seconds += processor_seconds() - started;
-    decoded.images++;
-    decoded.megabytes += 1e-6 * (double)n;
-    free(bytes);
-    return 0;
+    took = (struct times){seconds_of(CLOCK_MONOTONIC) - wall, seconds_in(&u.ru_utime) + seconds_in(&u.ru_stime)};
+    if (kib)
+        *kib = u.ru_maxrss;
+    snprintf(command, sizeof command, "rm -rf %s", home);
+    if (system(command))
+        fprintf(stderr, "bench_import: %s is left over\n", home);
+    return took;
+}
+
+static void print(const char *what, const struct times *sum)
+{
+    printf("%-20s %7.1f images/s on the wall, %7.1f images/s of processor time\n", what, ROUNDS * images / sum->wall,
+           ROUNDS * images / sum->processor);
 }
 
 int main(int argc, char **argv)
 {
-    struct rusage u;
-    char home[] = "bench-import-XXXXXX";
-    int status;
+    struct times bare = {0, 0}, whole = {0, 0};
+    const char *threads = argc > 3 ? argv[3] : "1";
+    double megabytes = 0;
+    long kib = 0;
 
-    if (argc != 3) {
-        fputs("usage: bench_import FOLDER SLUICE\n", stderr);
+    if (argc < 3 || argc > 4 || atoi(threads) < 1) {
+        fputs("usage: bench_import FOLDER SLUICE [THREADS]\n", stderr);
         return 2;
     }
-    if (nftw(argv[1], visit, 20, 0) || !decoded.images || !mkdtemp(home)) {
+    import(argv[2], argv[1], threads,
+           &kib); /* before this process is large itself: a child's largest size begins with its parent's */
+    if (nftw(argv[1], keep, 20, 0) || !images) {
         fprintf(stderr, "bench_import: %s has no JPEGs that can be read\n", argv[1]);
         return 1;
     }
-    pid_t child = fork();
-    if (child == 0) {
-        setenv("HOME", home, 1);
-        execl(argv[2], argv[2], "data", "import", "folder", argv[1], "--as", "bench", "--threads", "1", (char *)NULL);
-        _exit(127);
+    for (int i = 0; i < images; i++)
+        megabytes += 1e-6 * (double)files[i].n;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct times a = decode_all(atoi(threads)), b = import(argv[2], argv[1], threads, NULL);
+
+        bare.wall += a.wall;
+        bare.processor += a.processor;
+        whole.wall += b.wall;
+        whole.processor += b.processor;
     }
-    if (child < 0 || wait4(child, &status, 0, &u) != child || status) {
-        fprintf(stderr, "bench_import: %s data import does not work\n", argv[2]);
-        return 1;
-    }
-    double import =
-        (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-    printf("%d images, %.0f megapixels, %.0f MB\n", decoded.images, decoded.megapixels, decoded.megabytes);
-    printf("libjpeg-turbo alone  %7.1f images/s of processor time\n", decoded.images / decoded.seconds);
-    printf("sluice data import   %7.1f images/s of processor time, %.0f MiB of memory at most\n",
-           decoded.images / import, (double)u.ru_maxrss / 1024);
-    printf("share                %7.1f %%\n", 100 * decoded.seconds / import);
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", home);
-    return system(command) != 0;
+    printf("%d images, %.0f MB, %s threads; the import took %.0f MiB of memory at most\n", images, megabytes, threads,
+           (double)kib / 1024);
+    print("libjpeg-turbo alone", &bare);
+    print("sluice data import", &whole);
+    printf("%-20s %7.1f %% on the wall, %7.1f %% of processor time\n", "share", 100 * bare.wall / whole.wall,
+           100 * bare.processor / whole.processor);
+    return 0;
 }
