@@ -384,11 +384,11 @@ static void gate_block_backward(float *d, const float *s, size_t n, enum gate ga
     sums[1] += (double)outer;
 }
 
-/* to (rows, L) = the first L numbers of rows of `from`, `stride` apart.  A vector at a time where there is room for what it writes too
- * much, which the next row then overwrites: `room` numbers may be written. */
-static void gather(float *to, size_t room, const float *from, size_t rows, size_t L, size_t stride)
+/* to (rows, L) = the first L numbers of rows of `from`, `stride` apart.  A vector at a time where there is room for what it reads and
+ * writes too much, which the next row then overwrites: a row of `from` has `reach` numbers, and `room` may be written. */
+static void gather(float *to, size_t room, const float *from, size_t reach, size_t rows, size_t L, size_t stride)
 {
-    bool wide = whole_vectors(L) <= stride;
+    bool wide = whole_vectors(L) <= reach;
 
     for (size_t r = 0; r < rows; r++, from += stride, to += L, room -= L)
         if (wide && whole_vectors(L) <= room)
@@ -399,9 +399,9 @@ static void gather(float *to, size_t room, const float *from, size_t rows, size_
 }
 
 /* The way back.  Whole vectors are written, so that who reads them next does not wait for their parts. */
-static void scatter(float *to, const float *from, size_t rows, size_t L, size_t stride)
+static void scatter(float *to, size_t reach, const float *from, size_t rows, size_t L, size_t stride)
 {
-    bool wide = whole_vectors(L) <= stride;
+    bool wide = whole_vectors(L) <= reach;
 
     for (size_t r = 0; r < rows; r++, to += stride, from += L)
         if (wide)
@@ -427,9 +427,9 @@ static void apply_gate(float *scores, size_t rows, size_t L, size_t stride, enum
             float *at = scores + r * stride + p;
             size_t width = L - p < BLOCK ? L - p : BLOCK;
 
-            gather(block, BLOCK + LANES, at, height, width, stride);
+            gather(block, BLOCK + LANES, at, stride - p, height, width, stride);
             gate_block(block, whole_vectors(height * width), gate, a0, a1);
-            scatter(at, block, height, width, stride);
+            scatter(at, stride - p, block, height, width, stride);
         }
     }
 }
@@ -448,12 +448,12 @@ static void apply_gate_backward(float *d, const float *raw, size_t rows, size_t 
             float *at = d + r * stride + p;
             size_t width = L - p < BLOCK ? L - p : BLOCK, n = height * width;
 
-            gather(block, BLOCK + LANES, at, height, width, stride);
+            gather(block, BLOCK + LANES, at, stride - p, height, width, stride);
             for (size_t j = n; j < whole_vectors(n); j++)
                 block[j] = 0;
             memcpy(bare, raw + r * L + p, n * sizeof *bare); /* several rows only where p is 0 and width L */
             gate_block_backward(block, bare, whole_vectors(n), gate, a0, a1, dscalars);
-            scatter(at, block, height, width, stride);
+            scatter(at, stride - p, block, height, width, stride);
         }
     }
 }
@@ -507,7 +507,7 @@ static void gated_softmax(float *scores, float *raw, size_t R, size_t L, size_t 
     size_t n = L + N;
 
     if (raw && L)
-        gather(raw, R * L, scores, R, L, n);
+        gather(raw, R * L, scores, n, R, L, n);
     if (gate != GATE_none && L)
         apply_gate(scores, R, L, n, gate, a0, a1);
     for (size_t r = 0; r < R; r += ROWS)

@@ -14,7 +14,7 @@
 #include "model/kernels.h"
 #include "model/rng.h"
 
-enum { ROWS = 3, WIDTH = 150, GUARD = 20, SIZE = ROWS * WIDTH + GUARD + 1 };
+enum { ROWS = 3, WIDTH = 280, GUARD = 20, SIZE = ROWS * WIDTH + GUARD + 1 };
 static const size_t sizes[] = {1, 3, 17, 65, 130};
 static const float magnitudes[] = {1e-3f, 1, 30, 1e3f};
 
@@ -192,7 +192,7 @@ static void compare_add_bias(struct world *w)
     expect(w, "x + bias in place", place, want, w->n, 0);
 }
 
-static const size_t lengths[] = {0, 1, 5, 20};
+static const size_t lengths[] = {0, 1, 5, 20, 150};
 
 /* Gated scores reach 10 magnitudes, where half a unit in the last place is 6e-7 magnitudes; the exponential of the
  * difference of two of them is off by as much, relatively, and by the polynomial's 2e-7. */
