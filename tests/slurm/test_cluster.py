@@ -212,7 +212,7 @@ def cancelling(c):
     running.wait(["RUNNING"], finished=1)
     done = running.call("cancel", running.folder)
     check(done.returncode == 0 and "stopped" in done.stdout and "1 job of SLURM cancelled" in done.stdout, done)
-    running.wait(["CANCELLED"])
+    running.wait(["CANCELLED", "FAILED"])  # FAILED: the run had stopped, and its job ended, before SLURM was asked to cancel it
     check(running.finished() < 9, "it was over before it was cancelled")
     running.environment["FAKE_SECONDS"] = "0.01"
     return running.submit()
