@@ -25,6 +25,7 @@ enum { VECTOR_BYTES = 16 };
 enum { LANES = VECTOR_BYTES / sizeof(float) };
 typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias)); /* at any address */
 typedef int32_t lanes_int __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint32_t lanes_bits __attribute__((vector_size(VECTOR_BYTES)));
 
 /* One number in every lane: a subtraction that the compiler knows to be none. */
 INLINE vector splat(float x)
@@ -83,13 +84,11 @@ INLINE vector first_lanes(vector x, size_t n, vector y)
     return (vector)((take & (lanes_int)x) | (~take & (lanes_int)y));
 }
 
-/* n numbers at `from`, a vector or less; `fill` in the other lanes. */
+/* The n numbers at `from`, less than a vector; `fill` in the other lanes. */
 INLINE vector load_some(const float *from, size_t n, float fill)
 {
     float lane[LANES];
 
-    if (n >= LANES)
-        return *(const vector *)from;
     for (size_t i = 0; i < LANES; i++)
         lane[i] = i < n ? from[i] : fill;
     return *(const vector *)lane;
@@ -97,10 +96,7 @@ INLINE vector load_some(const float *from, size_t n, float fill)
 
 INLINE void store_some(float *to, size_t n, vector x)
 {
-    if (n >= LANES)
-        *(vector *)to = x;
-    else
-        memcpy(to, &x, n * sizeof *to);
+    memcpy(to, &x, n * sizeof *to);
 }
 
 /* ---- functions ---- */
@@ -114,7 +110,7 @@ INLINE void store_some(float *to, size_t n, vector x)
         type n_ = (x)*1.44269504f + 12582912.0f, r_, square_, p_, scale_; \
         bits_type bits_;                                                  \
         memcpy(&bits_, &n_, sizeof bits_);                                \
-        bits_ = (bits_ << 23) + (127 << 23);                              \
+        bits_ = (bits_ << 23) + (127u << 23);                             \
         memcpy(&scale_, &bits_, sizeof scale_);                           \
         r_ = (x) - (n_ - 12582912.0f) * 0.693147181f;                     \
         square_ = r_ * r_;                                                \
@@ -139,7 +135,7 @@ INLINE vector vector_exp(vector x)
     vector result;
 
     x = larger(splat(-87), x);
-    EXPONENTIAL(vector, lanes_int, x, result);
+    EXPONENTIAL(vector, lanes_bits, x, result);
     return result;
 }
 
@@ -336,7 +332,7 @@ static size_t whole_vectors(size_t n)
 /* block: s + a1 sigma(a0 s) of each of its n numbers, a whole number of vectors.  One loop for each gate. */
 static void gate_block(float *block, size_t n, enum gate gate, float a0, float a1)
 {
-    n = n / LANES * LANES;
+    n = n / LANES * LANES; /* which the compiler is told by this: no loop has a remainder */
     switch (gate) {
 #define G(name, value, slope)                              \
     case GATE_##name:                                      \
@@ -360,7 +356,7 @@ static void gate_block_backward(float *d, const float *s, size_t n, enum gate ga
 {
     float inner = 0, outer = 0;
 
-    n = n / LANES * LANES;
+    n = n / LANES * LANES; /* which the compiler is told by this: no loop has a remainder */
     switch (gate) {
 #define G(name, value, slope)                                                          \
     case GATE_##name:                                                                  \

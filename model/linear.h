@@ -21,7 +21,7 @@ enum { LINEAR_STRIP_COLUMNS = 48, LINEAR_STRIP_DEPTH = 768, LINEAR_STRIP = LINEA
 
 /* y (R, out) = x (R, in) W', or += with `add`.  W (out, in) is dense; rows of x and y are ldx and ldy apart.
  * strip: LINEAR_STRIP numbers of scratch memory; NULL: on the stack, whose pages may get into each other's way in the second cache.  In
- * a huge page a pass of ViT-B/16 took 0.90 to 0.93 of the time. */
+ * a huge page inference of ViT-B/16 took 0.90 to 0.93 of the time. */
 void linear_forward(const struct kernels *k, size_t R, size_t out, size_t in, const float *x, size_t ldx,
                     const float *W, bool add, float *y, size_t ldy, float *strip);
 

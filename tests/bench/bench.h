@@ -9,7 +9,8 @@
 
 #include "model/vit.h"
 
-enum { BENCH_PROMPTED = 5, BENCH_THREADS = 2 }; /* blocks 0-4 have prompts; threads at most */
+/* Blocks 0-4 have prompts, so long; classes; threads at most. */
+enum { BENCH_PROMPTED = 5, BENCH_LENGTH = 5, BENCH_CLASSES = 100, BENCH_THREADS = 2 };
 
 /* The backbones of the project. */
 struct bench_model {
@@ -61,7 +62,7 @@ double bench_peak(struct bench_product *p, double seconds);
 /* A NoRGa training step or an inference.  train: forward, head, cross-entropy, backward; else forward alone. */
 struct bench_pass {
     const struct bench_model *model;
-    int batch, threads, length;
+    int batch, threads;
     bool train;
 };
 /* Useful operations of one pass (model/flops.h). */

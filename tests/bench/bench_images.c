@@ -86,7 +86,7 @@ static unsigned char *compress_jpeg(unsigned char *pixels, size_t *bytes)
 
 static double training_rate(const char *model, int batch, bool quick)
 {
-    struct bench_pass p = {bench_model(model), batch, 1, 5, true};
+    struct bench_pass p = {bench_model(model), batch, 1, true};
     struct bench_runner r;
     double rate;
 

@@ -10,7 +10,7 @@
 #include "model/kernels.h"
 #include "model/losses.h"
 
-enum { CHUNK_ROWS = 520, LENGTH = 5, CLASSES = 100 };
+enum { CHUNK_ROWS = 520 };
 
 /* Every number here is a ratio to SGEMM's peak or to memcpy, measured in turns with it. */
 static struct bench_product peak;
@@ -185,12 +185,12 @@ static const struct kernel_cost {
 static void print_kernels(const struct bench_model *m)
 {
     const struct vit_shape *s = &m->shape;
-    size_t scores = (size_t)(vit_tokens(s) + LENGTH + KERNELS_PAD - 1) / KERNELS_PAD * KERNELS_PAD;
-    size_t widths[] = {(size_t)s->width, (size_t)s->hidden, scores, CLASSES};
+    size_t scores = (size_t)(vit_tokens(s) + BENCH_LENGTH + KERNELS_PAD - 1) / KERNELS_PAD * KERNELS_PAD;
+    size_t widths[] = {(size_t)s->width, (size_t)s->hidden, scores, BENCH_CLASSES};
 
     for (size_t i = 0; i < sizeof kernel_costs / sizeof *kernel_costs; i++) {
         const struct kernel_cost *cost = &kernel_costs[i];
-        struct load w = {.k = kernels_best(), .R = CHUNK_ROWS, .D = widths[cost->width], .L = LENGTH};
+        struct load w = {.k = kernels_best(), .R = CHUNK_ROWS, .D = widths[cost->width], .L = BENCH_LENGTH};
         size_t n = w.R * w.D;
         struct bench_call call = {cost->call, &w};
         double bytes, operations;
@@ -245,7 +245,7 @@ static void attend_backward(void *what)
 static void print_attention(const struct bench_model *m)
 {
     const struct vit_shape *s = &m->shape;
-    int T = vit_tokens(s), D = s->width, L = LENGTH;
+    int T = vit_tokens(s), D = s->width, L = BENCH_LENGTH;
     double forward = 4.0 * T * (T + L) * D, backward = 4.0 * T * (T + L) * D + 4.0 * T * L * D + 4.0 * T * T * D;
     float one = 1, *prefix = bench_numbers(2 * (size_t)(L * D));
     struct heads h = {.a = {.Q = T,

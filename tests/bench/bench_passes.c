@@ -14,8 +14,6 @@
 #include "model/flops.h"
 #include "model/losses.h"
 
-enum { CLASSES = 100, LENGTH = 5 };
-
 struct pass {
     vit_batch *batch;
     struct vit_weights w;
@@ -37,7 +35,7 @@ static void run_pass(void *what)
     if (!p->train)
         return;
     classifier_forward(p->head, &p->parameters, p->features, p->B, p->logits);
-    cross_entropy(p->logits, p->labels, NULL, p->B, CLASSES, false, NULL);
+    cross_entropy(p->logits, p->labels, NULL, p->B, BENCH_CLASSES, false, NULL);
     classifier_backward(p->head, &p->parameters, p->logits, p->dfeatures);
     vit_backward(p->batch, &p->w, p->dfeatures, &p->gradients);
 }
@@ -62,12 +60,12 @@ static void open_prompts(struct pass *p, const struct vit_shape *s)
 static void open_pass(struct pass *p, const struct bench_pass *what)
 {
     const struct vit_shape *s = &what->model->shape;
-    const struct classifier_shape head = {.classes = CLASSES, .width = s->width};
+    const struct classifier_shape head = {.classes = BENCH_CLASSES, .width = s->width};
     size_t B = (size_t)what->batch, D = (size_t)s->width;
     err e = {0};
 
     *p = (struct pass){
-        .B = what->batch, .train = what->train, .prefix = {.length = what->length, .gate = GATE_tanh, .scopes = 1}};
+        .B = what->batch, .train = what->train, .prefix = {.length = BENCH_LENGTH, .gate = GATE_tanh, .scopes = 1}};
     bench_check(vit_weights_create(&p->w, s, &e), &e);
     vit_weights_init(&p->w, 1);
     open_prompts(p, s);
@@ -78,12 +76,12 @@ static void open_pass(struct pass *p, const struct bench_pass *what)
     p->images = bench_numbers(B * 3 * (size_t)s->side * (size_t)s->side);
     p->features = bench_numbers(B * D);
     p->dfeatures = bench_numbers(B * D);
-    p->logits = bench_numbers(B * CLASSES);
+    p->logits = bench_numbers(B * BENCH_CLASSES);
     p->labels = bench_zeros(B * sizeof *p->labels);
     for (int b = 0; b < p->B; b++)
-        p->labels[b] = b % CLASSES;
+        p->labels[b] = b % BENCH_CLASSES;
     bench_check(
-        vit_batch_create(&p->batch, s, what->train ? VIT_PROMPT : VIT_INFER, p->B, what->length, 0, what->threads, &e),
+        vit_batch_create(&p->batch, s, what->train ? VIT_PROMPT : VIT_INFER, p->B, BENCH_LENGTH, 0, what->threads, &e),
         &e);
 }
 
@@ -95,15 +93,26 @@ struct meter {
     double seconds, potential; /* of passes, without the looks; what SGEMM would have done in them */
 };
 
-static const double look_every = 0.1, look_for = 0.02; /* seconds */
+static const double look_every = 0.1, look_for = 0.02, turn_for = 0.2; /* seconds, at least */
+
+static double went(const struct meter *m)
+{
+    return bench_seconds(m->product.threads) - m->since;
+}
+
+/* Two threads cannot stop together within a pass, so they look before and after it only, the longer the longer it takes. */
+static double rate_now(struct meter *m, double between)
+{
+    return bench_peak(&m->product, m->product.threads > 1 && between > 10 * look_for ? between / 10 : look_for);
+}
 
 /* Time goes by at the mean of SGEMM's rates before and after. */
-static void look(struct meter *m, double seconds)
+static void look(struct meter *m)
 {
-    double went = bench_seconds(m->product.threads) - m->since, rate = bench_peak(&m->product, seconds);
+    double seconds = went(m), rate = rate_now(m, seconds);
 
-    m->seconds += went;
-    m->potential += went * (m->rate + rate) / 2;
+    m->seconds += seconds;
+    m->potential += seconds * (m->rate + rate) / 2;
     m->rate = rate;
     m->since = bench_seconds(m->product.threads);
 }
@@ -111,35 +120,29 @@ static void look(struct meter *m, double seconds)
 /* After some images of a pass of one thread. */
 static void look_now_and_then(void *meter)
 {
-    struct meter *m = meter;
-
-    if (bench_seconds(1) - m->since > look_every)
-        look(m, look_for);
+    if (went(meter) > look_every)
+        look(meter);
 }
 
-/* Passes for a fifth of a second, one at least.  Two threads cannot stop together within a pass, so they look before and after it, the
- * longer the longer it takes. */
-static int turn(struct meter *m, struct pass *p, int threads)
+/* Passes, one at least, with a look before the first and after the last; their number. */
+static int turn(struct meter *m, struct pass *p)
 {
     int passes = 0;
 
-    m->rate = bench_peak(&m->product, look_for + (threads > 1 ? 0.1 * m->seconds : 0));
-    m->since = bench_seconds(threads);
+    m->rate = rate_now(m, m->seconds); /* of the turn before */
+    m->since = bench_seconds(m->product.threads);
     m->seconds = m->potential = 0;
     do {
-        double before = m->seconds;
-
         run_pass(p);
         passes++;
-        if (threads > 1 || bench_seconds(threads) - m->since > look_every)
-            look(m, look_for + (threads > 1 ? 0.1 * before : 0));
-    } while (m->seconds < 0.2);
+    } while (m->seconds + went(m) < turn_for);
+    look(m);
     return passes;
 }
 
 int bench_pass_here(char **argv)
 {
-    struct bench_pass what = {.length = LENGTH};
+    struct bench_pass what = {0};
     struct meter m = {.seconds = 0};
     struct rusage usage;
     struct pass p;
@@ -159,7 +162,7 @@ int bench_pass_here(char **argv)
     if (what.threads == 1)
         vit_batch_watch(p.batch, look_now_and_then, &m);
     while (fgets(line, sizeof line, stdin)) {
-        int passes = turn(&m, &p, what.threads);
+        int passes = turn(&m, &p);
 
         getrusage(RUSAGE_SELF, &usage);
         printf("%.17g %.17g %.17g\n", m.seconds / passes, m.potential / m.seconds, (double)usage.ru_maxrss / 1024);
@@ -171,7 +174,7 @@ int bench_pass_here(char **argv)
 double bench_pass_flops(const struct bench_pass *p)
 {
     const struct vit_shape *s = &p->model->shape;
-    struct prefix prefix = {.length = p->length};
+    struct prefix prefix = {.length = BENCH_LENGTH};
     double flops;
     err e = {0};
 
@@ -201,7 +204,7 @@ static void print_ours(const struct bench_options *o)
            "| --- | ---: | --- | ---: | ---: | ---: | ---: |\n");
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
         for (int train = 1; train >= 0 && !(o->quick && runs[i].slow); train--) {
-            struct bench_pass p = {bench_model(runs[i].model), runs[i].batch, 1, LENGTH, train};
+            struct bench_pass p = {bench_model(runs[i].model), runs[i].batch, 1, train};
             struct bench_runner one, two;
             double flops = bench_pass_flops(&p);
 
@@ -283,7 +286,7 @@ static void print_pytorch(const struct bench_options *o, const char *environment
     printf("| | batch | threads | training step: times as fast | inference: times as "
            "fast | memory | PyTorch's | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     for (size_t i = 0; i < sizeof at_pytorch / sizeof *at_pytorch; i++) {
-        struct bench_pass p = {bench_model(at_pytorch[i].model), at_pytorch[i].batch, 1, LENGTH, true};
+        struct bench_pass p = {bench_model(at_pytorch[i].model), at_pytorch[i].batch, 1, true};
         struct bench_runner ours, its;
         double train, infer, mib, pytorch;
 

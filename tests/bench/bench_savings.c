@@ -6,7 +6,7 @@
 
 #include "bench.h"
 
-enum { LENGTH = 5, LOW = 3 }; /* the lowest prompted block, of those that leave something out below it */
+enum { LOW = 3 }; /* the lowest prompted block, of those that leave something out below it */
 
 struct way {
     const struct bench_model *model;
@@ -48,7 +48,7 @@ static void open_pass(struct pass *p, const struct way *way)
     *p = (struct pass){.B = way->batch,
                        .prompted = way->prompted != 0,
                        .backward = way->mode != VIT_INFER,
-                       .prefix = {.length = LENGTH, .gate = GATE_tanh, .scopes = 1}};
+                       .prefix = {.length = BENCH_LENGTH, .gate = GATE_tanh, .scopes = 1}};
     s.pool = way->pool;
     bench_check(vit_weights_create(&p->w, &s, &e), &e);
     vit_weights_init(&p->w, 1);
@@ -66,7 +66,7 @@ static void open_pass(struct pass *p, const struct way *way)
     p->gradients.weights = &p->gradient;
     p->images = bench_numbers(B * 3 * (size_t)s.side * (size_t)s.side);
     p->features = bench_numbers(B * T * (size_t)s.width);
-    bench_check(vit_batch_create(&p->batch, &s, way->mode, way->batch, LENGTH, way->first_block, 1, &e), &e);
+    bench_check(vit_batch_create(&p->batch, &s, way->mode, way->batch, BENCH_LENGTH, way->first_block, 1, &e), &e);
     p->sources = sources;
     p->prompt = prompt;
     p->scalars = scalars;
@@ -105,8 +105,8 @@ static void concatenate(void *what)
 /* The time of the copies over that of a pass. */
 static double concatenation_share(const struct bench_model *m, int batch, struct bench_call pass, double budget)
 {
-    struct concatenation c = {(size_t)batch, (size_t)(vit_tokens(&m->shape) + LENGTH), (size_t)m->shape.width, NULL,
-                              NULL};
+    struct concatenation c = {(size_t)batch, (size_t)(vit_tokens(&m->shape) + BENCH_LENGTH), (size_t)m->shape.width,
+                              NULL, NULL};
     double share;
 
     c.from = bench_numbers(3 * c.images * c.rows * c.width);
