@@ -46,10 +46,10 @@ function(inside target)
   endforeach()
 endfunction()
 
-# err: how failure is told, and digests of bytes.  Two files of io/ that need nothing above libc and libb2, so every room
+# err: how failure is told, and digests of bytes.  Two files of io/ that need nothing above libc and Nettle, so every room
 # may use them; their headers alone are let out.
 add_library(err STATIC ${PROJECT_SOURCE_DIR}/io/err.c ${PROJECT_SOURCE_DIR}/io/digest.c)
-target_link_libraries(err PUBLIC flags PRIVATE PkgConfig::B2)
+target_link_libraries(err PUBLIC flags PRIVATE PkgConfig::NETTLE)
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include/err/io)
 foreach(header err.h digest.h)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/io/${header} ${PROJECT_BINARY_DIR}/include/err/io/${header} SYMBOLIC)

@@ -4,24 +4,25 @@
 #ifndef IO_CHECKSUM_H
 #define IO_CHECKSUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#include "io/err.h"
-
-enum { CHECKSUM_HEX = 65 };
+enum { CHECKSUM_HEX = 65, CHECKSUM_STATE = 128 };
 enum checksum_kind { CHECKSUM_MD5, CHECKSUM_SHA256 };
 
-/* A sum that is being made.  Start, add, end: checksum_end() writes lower-case hexadecimal and releases it. */
-typedef struct evp_md_ctx_st checksum_state; /* libcrypto's */
+/* A sum that is being made.  Plain memory: copy it, drop it. */
+struct checksum {
+    enum checksum_kind kind;
+    _Alignas(16) unsigned char state[CHECKSUM_STATE];
+};
 
-/* NULL and ERR_SYSTEM if libcrypto does not compute it (MD5 where it is forbidden) or memory ran out. */
-checksum_state *checksum_start(enum checksum_kind kind, err *e);
-void checksum_add(checksum_state *s, const void *bytes, size_t n);
-void checksum_end(checksum_state *s, char hex[CHECKSUM_HEX]); /* NULL: the empty text */
+void checksum_start(struct checksum *s, enum checksum_kind kind);
+void checksum_add(struct checksum *s, const void *bytes, size_t n);
+void checksum_end(struct checksum *s, char hex[CHECKSUM_HEX]); /* lower-case hexadecimal */
 
-/* At once; the empty text where checksum_start() fails. */
-void checksum(enum checksum_kind kind, const void *bytes, size_t n, char hex[CHECKSUM_HEX]);
-/* MD5 of an open file; the empty text as above, or if it cannot be read. */
-void checksum_open_file(int fd, char hex[CHECKSUM_HEX]);
+/* At once. */
+void checksum_bytes(enum checksum_kind kind, const void *bytes, size_t n, char hex[CHECKSUM_HEX]);
+/* MD5 of an open file, whatever its position; false if it cannot be read. */
+bool checksum_open_file(int fd, char hex[CHECKSUM_HEX]);
 
 #endif

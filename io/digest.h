@@ -1,4 +1,4 @@
-/* io/digest.h - content digests: BLAKE2b with 128 bits, written as 32 hexadecimal digits.
+/* io/digest.h - content digests: the first 128 bits of SHA-256, written as 32 hexadecimal digits.
  *
  * A digest names a content: a data set, a backbone, a checkpoint, the inputs of a stage.  Equal digests are taken for
  * equal contents. */
@@ -19,7 +19,7 @@ struct digest {
 
 /* Bytes in, digest out.  The state is plain memory: copy it, drop it. */
 struct digester {
-    _Alignas(64) unsigned char state[512];
+    _Alignas(16) unsigned char state[128];
 };
 
 void digester_start(struct digester *d);

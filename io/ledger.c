@@ -13,7 +13,7 @@
 
 #include "io/digest.h"
 
-static const char magic[] = "sluice ledger 1\n";
+static const char magic[] = "sluice ledger 2\n";
 enum { MAGIC = 16, HEAD = 32, GUARD = 8 };
 _Static_assert(sizeof magic == MAGIC + 1, "the magic text has 16 characters");
 

@@ -2,12 +2,12 @@
  *
  * Bytes, all integers little-endian:
  *
- *   16  "sluice ledger 1\n"                           the version is the digit
+ *   16  "sluice ledger 2\n"                           the version is the digit
  *   then records, back to back:
  *    4  n        bytes of payload
  *    4  type     what the payload means; the ledger does not care
- *    8  guard    BLAKE2b of (offset of the record, n, type): a length is believed only after its guard
- *   16  check    BLAKE2b of (offset, n, type, payload)
+ *    8  guard    SHA-256 of (offset of the record, n, type): a length is believed only after its guard
+ *   16  check    SHA-256 of (offset, n, type, payload)
  *    n  payload  JSON text by convention
  *
  * A crash while appending can leave a prefix of what was written, or a tail that the file system filled with zeros.

@@ -12,7 +12,7 @@
  * wtp(t+1) does not need tap(t): alignment changes only head rows of classes already seen, whose rows the next task masks
  * out (methods.md 1.6, 10.1 item 4).  So a grid over alignment options shares all prompts.
  *
- * key = BLAKE2b(kind, code version, task, the options that the kind declares, the content digests of data set and backbone
+ * key = digest of (kind, code version, task, the options that the kind declares, the content digests of data set and backbone
  * where it declares them, the keys of the stages it needs). */
 #ifndef SWEEPS_STAGE_H
 #define SWEEPS_STAGE_H

@@ -10,6 +10,6 @@
 int sum_of_source(const struct source *s, char hex[CHECKSUM_HEX], err *e);
 /* Of the tensors in the order class token, positions, patches, blocks, final norm: each its name, a zero byte, and its
  * numbers as little-endian float32.  Equal for equal weights, whatever container they came in. */
-int sum_of_weights(const struct backbone_weights *w, char hex[CHECKSUM_HEX], err *e);
+void sum_of_weights(const struct backbone_weights *w, char hex[CHECKSUM_HEX]);
 
 #endif

@@ -358,20 +358,20 @@ int source_listing_sum(const struct image_source *s, enum dataset_part part, con
 {
     const struct source_part *p = &s->part[part];
     const char **names = malloc((p->count + 1) * sizeof *names);
-    checksum_state *sum = checksum_start(CHECKSUM_SHA256, e);
     size_t skip = strlen(prefix);
+    struct checksum sum;
 
     if (!names)
-        err_set(e, ERR_NOMEM, "%s: out of memory for a checksum", s->root.path);
-    for (size_t i = 0; i < p->count && names; i++)
+        return err_set(e, ERR_NOMEM, "%s: out of memory for a checksum", s->root.path);
+    for (size_t i = 0; i < p->count; i++)
         names[i] = p->files[i] + (strncmp(p->files[i], prefix, skip) ? 0 : skip);
-    if (names)
-        qsort(names, p->count, sizeof *names, compare_texts);
-    for (size_t i = 0; i < p->count && !e->code; i++) {
-        checksum_add(sum, names[i], strlen(names[i]));
-        checksum_add(sum, "\n", 1);
+    qsort(names, p->count, sizeof *names, compare_texts);
+    checksum_start(&sum, CHECKSUM_SHA256);
+    for (size_t i = 0; i < p->count; i++) {
+        checksum_add(&sum, names[i], strlen(names[i]));
+        checksum_add(&sum, "\n", 1);
     }
-    checksum_end(sum, hex);
+    checksum_end(&sum, hex);
     free(names);
-    return e->code;
+    return 0;
 }

@@ -206,8 +206,7 @@ static void note_md5(struct image_source *s, enum dataset_part part, int fd)
 {
     char hex[CHECKSUM_HEX];
 
-    checksum_open_file(fd, hex);
-    if (*hex && strcmp(hex, files[part].md5))
+    if (checksum_open_file(fd, hex) && strcmp(hex, files[part].md5))
         source_note(s, "%s is not the published file: its MD5 is %s, expected %s", files[part].name, hex,
                     files[part].md5);
 }

@@ -1,10 +1,5 @@
 /* tests/fuzz/fuzz_image_pack.c - any bytes as a pack of images: what opens can be read to its end, or says which image cannot. */
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
+#include "fuzz_file.h"
 #include "io/dataset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,15 +30,10 @@ static void read_images(const struct image_set *set)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char path[64];
+    const char *path = fuzz_file(data, size);
     struct dataset d;
     err e = {0};
 
-    if (!*path)
-        snprintf(path, sizeof path, "fuzz-%ld.h5", (long)getpid());
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size || close(fd))
-        abort();
     if (dataset_open_pack(path, &d, &e)) {
         must_be_damaged(&e);
     } else {

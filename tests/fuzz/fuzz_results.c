@@ -1,10 +1,5 @@
 /* tests/fuzz/fuzz_results.c - any bytes as a results.h5: what is accepted can be reported on, what is not is called damaged. */
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
+#include "fuzz_file.h"
 #include "analysis/formats.h"
 #include "analysis/report.h"
 
@@ -35,15 +30,10 @@ static void report_on(const struct measured *m)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char path[64];
+    const char *path = fuzz_file(data, size);
     struct measured m;
     err e = {0};
 
-    if (!*path)
-        snprintf(path, sizeof path, "fuzz-%ld.h5", (long)getpid());
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size || close(fd))
-        abort();
     if (!measured_read(path, &m, &e))
         report_on(&m);
     else if (e.code != ERR_DAMAGED && e.code != ERR_NOMEM)

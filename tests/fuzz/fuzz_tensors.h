@@ -16,32 +16,47 @@ static inline void fuzz_failed(const err *e)
         abort();
 }
 
-static inline void fuzz_tensors(const uint8_t *data, size_t size)
+static const struct import_options fuzz_options = {.name = "x", .heads = 2, .container.ignore_crc = true};
+
+/* What tensors_open() or tensors_open_memory() made of them. */
+static inline void fuzz_listed(int status, struct tensor_file *f, const err *e)
 {
     static float to[FUZZ_NUMBERS];
-    const struct import_options options = {.name = "x", .heads = 2, .container.ignore_crc = true};
+
+    if (status) {
+        fuzz_failed(e);
+        return;
+    }
+    for (size_t i = 0; i < f->count && i < 64; i++) {
+        err failed = {0};
+
+        if (f->info[i].count <= FUZZ_NUMBERS && tensors_read(f, i, to, &failed))
+            fuzz_failed(&failed);
+    }
+    tensors_close(f);
+}
+
+/* What backbone_import() or backbone_import_memory() made of them. */
+static inline void fuzz_imported(int status, struct backbone_weights *w, struct import_report *report, const err *e)
+{
+    if (status)
+        fuzz_failed(e);
+    else if (report->found != report->required)
+        abort();
+    backbone_close(w);
+    import_report_free(report);
+}
+
+static inline void fuzz_tensors(const uint8_t *data, size_t size)
+{
     struct import_report report;
     struct backbone_weights w;
     struct tensor_file f;
     err e = {0};
 
-    if (tensors_open_memory("fuzz", data, size, &options.container, &f, &e)) {
-        fuzz_failed(&e);
-        return;
-    }
-    for (size_t i = 0; i < f.count && i < 64; i++) {
-        e = (err){0};
-        if (f.info[i].count <= FUZZ_NUMBERS && tensors_read(&f, i, to, &e))
-            fuzz_failed(&e);
-    }
-    tensors_close(&f);
+    fuzz_listed(tensors_open_memory("fuzz", data, size, &fuzz_options.container, &f, &e), &f, &e);
     e = (err){0};
-    if (backbone_import_memory("fuzz", data, size, &options, &w, &report, &e))
-        fuzz_failed(&e);
-    else if (report.found != report.required)
-        abort();
-    backbone_close(&w);
-    import_report_free(&report);
+    fuzz_imported(backbone_import_memory("fuzz", data, size, &fuzz_options, &w, &report, &e), &w, &report, &e);
 }
 
 #endif

@@ -555,7 +555,7 @@ static void write_otherwise(const char *python)
                "    a = dict(f['accuracy'].attrs); del f['accuracy']; f.create_dataset('accuracy', data=t, **how)\n"
                "    f['accuracy'].attrs.update(a)\n"
                "    rows = struct.pack('<Q8s3Q', 8, b'accuracy', 6, 1, len(t)) + t.tobytes()\n"
-               "    f['accuracy'].attrs['digest'] = n.bytes_(hashlib.blake2b(rows, digest_size=16).hexdigest())\n"
+               "    f['accuracy'].attrs['digest'] = n.bytes_(hashlib.sha256(rows).hexdigest()[:32])\n"
                "def odd(t):\n"
                "    return t.astype([(x, 'S13' if x == 'phase' else t.dtype[x]) for x in t.dtype.names])\n"
                "def rows(first):\n"
