@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zip.h>
+#include <zlib.h>
 
 #include "io/containers/fault.h"
 #include "io/containers/names.h"
@@ -17,6 +18,8 @@ enum {
     CENTRAL_SIZE = 46,
     LOCAL_SIZE = 30,
     DIRECTORY_LIMIT = 64 << 20,
+    PACKED_SIZE = 1 << 16,  /* deflated bytes are taken from libzip this many at a time */
+    INFLATE_MOST = 1 << 30, /* zlib counts in 32 bits */
     SIGNATURE_END = 0x06054b50,
     SIGNATURE_LOCATOR = 0x07064b50,
     SIGNATURE_END64 = 0x06064b50,
@@ -40,6 +43,13 @@ struct archive {
     zip_error_t error; /* of its source */
     zip_file_t *open;  /* the entry being read */
     size_t open_number;
+    struct inflation { /* of that entry if it is deflated */
+        z_stream stream;
+        bool made, ended;
+        unsigned char *packed; /* what libzip gave and the stream has not taken */
+        uint64_t left;         /* deflated bytes still with libzip */
+        uint32_t crc;
+    } inflation;
 };
 
 static uint16_t u16(const unsigned char *at)
@@ -64,37 +74,48 @@ struct end {
     uint64_t entries, directory_size, directory_at;
 };
 
-/* The end record whose comment ends where the file does, searched from the back. */
+/* The only end record whose comment ends where the file does.  With two, one in the comment of the other, it would be up to
+ * each reader which archive the file holds. */
+static int search_end(const struct source *s, const unsigned char *tail, size_t span, unsigned char record[END_SIZE],
+                      uint64_t *at, err *e)
+{
+    bool found = false, beyond = false, fits = false;
+
+    for (size_t i = span - END_SIZE + 1; i-- > 0;) {
+        size_t end = i + END_SIZE + u16(tail + i + 20);
+
+        if (u32(tail + i) != SIGNATURE_END)
+            continue;
+        if (end == span && fits)
+            return fault_set(e, FAULT_RANGE, "%s: a zip archive with two end records", s->name);
+        if (end == span) {
+            memcpy(record, tail + i, END_SIZE);
+            *at = s->size - span + i;
+            fits = true;
+        }
+        beyond = found ? beyond : end > span;
+        found = true;
+    }
+    if (fits)
+        return 0;
+    if (found && !beyond)
+        return fault_set(e, FAULT_RANGE, "%s: bytes follow the zip archive's end record", s->name);
+    return fault_set(e, FAULT_TRUNC, "%s: ends without a zip archive's end record; it is cut off", s->name);
+}
+
 static int find_end(const struct source *s, unsigned char record[END_SIZE], uint64_t *at, err *e)
 {
     size_t span = s->size < END_SIZE + COMMENT_LIMIT ? (size_t)s->size : END_SIZE + COMMENT_LIMIT;
-    bool found = false, beyond = false;
     unsigned char *tail;
 
     if (s->size < END_SIZE)
         return fault_set(e, FAULT_TRUNC, "%s: %llu bytes are no zip archive", s->name, (unsigned long long)s->size);
     if (!(tail = malloc(span)))
         return err_set(e, ERR_NOMEM, "%s: out of memory", s->name);
-    if (source_read(s, s->size - span, tail, span, e)) {
-        free(tail);
-        return e->code;
-    }
-    for (size_t i = span - END_SIZE + 1; i-- > 0;) {
-        if (u32(tail + i) != SIGNATURE_END)
-            continue;
-        if (i + END_SIZE + u16(tail + i + 20) == span) {
-            memcpy(record, tail + i, END_SIZE);
-            *at = s->size - span + i;
-            free(tail);
-            return 0;
-        }
-        beyond = found ? beyond : i + END_SIZE + u16(tail + i + 20) > span;
-        found = true;
-    }
+    if (!source_read(s, s->size - span, tail, span, e))
+        search_end(s, tail, span, record, at, e);
     free(tail);
-    if (found && !beyond)
-        return fault_set(e, FAULT_RANGE, "%s: bytes follow the zip archive's end record", s->name);
-    return fault_set(e, FAULT_TRUNC, "%s: ends without a zip archive's end record; it is cut off", s->name);
+    return e->code;
 }
 
 static int disagree(const struct source *s, err *e)
@@ -253,8 +274,12 @@ static int read_entry(archive *a, const unsigned char *bytes, uint64_t *at, char
         return fault_set(e, FAULT_LIMIT, "%s: a name of %zu bytes in the zip archive", a->source->name, name);
     memcpy(*names, h + CENTRAL_SIZE, name);
     (*names)[name] = '\0';
-    *entry = (struct archive_entry){
-        .name = *names, .size = u32(h + 24), .stored = u32(h + 20), .at = u32(h + 42), .method = u16(h + 10)};
+    *entry = (struct archive_entry){.name = *names,
+                                    .size = u32(h + 24),
+                                    .stored = u32(h + 20),
+                                    .at = u32(h + 42),
+                                    .crc = u32(h + 16),
+                                    .method = u16(h + 10)};
     *names += name + 1;
     *at += CENTRAL_SIZE + name + extra + comment;
     if (read_extra64(a, h + CENTRAL_SIZE + name, extra, entry, e) || check_entry(a, entry, u16(h + 8), e))
@@ -432,6 +457,19 @@ static enum fault kind_of(const zip_error_t *error)
     }
 }
 
+/* Whether libzip sees the entry that was checked: what it reads must be that one. */
+static bool agrees_on(const archive *a, size_t i)
+{
+    const zip_uint64_t all = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_CRC | ZIP_STAT_COMP_METHOD;
+    const struct archive_entry *entry = &a->entries[i];
+    zip_stat_t stat;
+
+    zip_stat_init(&stat);
+    return !zip_stat_index(a->zip, i, ZIP_FL_ENC_RAW, &stat) && (stat.valid & all) == all &&
+           !strcmp(stat.name, entry->name) && stat.size == entry->size && stat.comp_size == entry->stored &&
+           stat.crc == entry->crc && stat.comp_method == entry->method;
+}
+
 static int open_zip(archive *a, err *e)
 {
     zip_source_t *source;
@@ -447,6 +485,9 @@ static int open_zip(archive *a, err *e)
                   zip_error_strerror(&error));
     else if ((uint64_t)zip_get_num_entries(a->zip, 0) != a->count)
         fault_set(e, FAULT_SYNTAX, "%s: libzip counts other entries in the archive", a->source->name);
+    for (size_t i = 0; i < a->count && !e->code; i++)
+        if (!agrees_on(a, i))
+            entry_fault(a, FAULT_SYNTAX, &a->entries[i], "is another one to libzip", e);
     zip_error_fini(&error);
     return e->code;
 }
@@ -477,6 +518,9 @@ void archive_close(archive *a)
     if (a->zip)
         zip_discard(a->zip);
     zip_error_fini(&a->error);
+    if (a->inflation.made)
+        inflateEnd(&a->inflation.stream);
+    free(a->inflation.packed);
     names_free(&a->index);
     free(a->entries);
     free(a->names);
@@ -505,17 +549,13 @@ bool archive_find(const archive *a, const char *name, size_t *i)
 
 /* ---------------------------------------------------------------- reading */
 
-int archive_begin(archive *a, size_t i, err *e)
+static int open_fault(const archive *a, enum fault kind, const char *what, err *e)
 {
-    if (a->open)
-        zip_fclose(a->open);
-    a->open_number = i;
-    if (!(a->open = zip_fopen_index(a->zip, i, 0)))
-        return entry_fault(a, kind_of(zip_get_error(a->zip)), &a->entries[i], "cannot be opened", e);
-    return 0;
+    return entry_fault(a, kind, &a->entries[a->open_number], what, e);
 }
 
-int archive_next(archive *a, void *to, size_t n, err *e)
+/* n bytes of the open entry as libzip gives them: stored ones with their checksum, deflated ones as they are. */
+static int take(archive *a, void *to, size_t n, err *e)
 {
     char *at = to;
 
@@ -523,30 +563,133 @@ int archive_next(archive *a, void *to, size_t n, err *e)
         zip_int64_t done = zip_fread(a->open, at, n);
 
         if (done < 0)
-            return entry_fault(a, kind_of(zip_file_get_error(a->open)), &a->entries[a->open_number],
-                               "does not inflate to what it should", e);
+            return open_fault(a, kind_of(zip_file_get_error(a->open)), "cannot be read", e);
         if (done == 0)
-            return entry_fault(a, FAULT_TRUNC, &a->entries[a->open_number], "ends too early", e);
+            return open_fault(a, FAULT_TRUNC, "ends too early", e);
         at += done;
         n -= (size_t)done;
     }
     return 0;
 }
 
-int archive_end(archive *a, bool ignore_checksum, err *e)
+/* libzip neither notices a stream without its end nor bytes behind it, so streams are inflated here. */
+static int inflation_begin(archive *a, err *e)
 {
-    const struct archive_entry *entry = &a->entries[a->open_number];
+    struct inflation *f = &a->inflation;
+
+    if (!f->packed && !(f->packed = malloc(PACKED_SIZE)))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", a->source->name);
+    if (!f->made && inflateInit2(&f->stream, -MAX_WBITS) != Z_OK)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", a->source->name);
+    f->made = true;
+    inflateReset(&f->stream);
+    f->stream.avail_in = 0;
+    f->ended = false;
+    f->left = a->entries[a->open_number].stored;
+    f->crc = (uint32_t)crc32(0, NULL, 0);
+    return 0;
+}
+
+/* Up to n bytes more of the open entry; fewer only where its stream ends, or is cut off. */
+static int inflation_next(archive *a, void *to, size_t n, size_t *done, err *e)
+{
+    struct inflation *f = &a->inflation;
+
+    for (*done = 0; *done < n && !f->ended;) {
+        size_t most = n - *done < INFLATE_MOST ? n - *done : INFLATE_MOST, taken;
+        int status;
+
+        if (!f->stream.avail_in && f->left) {
+            taken = f->left < PACKED_SIZE ? (size_t)f->left : PACKED_SIZE;
+            if (take(a, f->packed, taken, e))
+                return e->code;
+            f->left -= taken;
+            f->stream.next_in = f->packed;
+            f->stream.avail_in = (uInt)taken;
+        }
+        f->stream.next_out = (unsigned char *)to + *done;
+        f->stream.avail_out = (uInt)most;
+        status = inflate(&f->stream, Z_NO_FLUSH);
+        taken = most - f->stream.avail_out;
+        f->crc = (uint32_t)crc32(f->crc, (unsigned char *)to + *done, (uInt)taken);
+        *done += taken;
+        f->ended = status == Z_STREAM_END;
+        if (status == Z_BUF_ERROR && !f->left)
+            return 0;
+        if (status != Z_OK && status != Z_STREAM_END)
+            return open_fault(a, FAULT_CRC, "does not inflate", e);
+    }
+    return 0;
+}
+
+/* The stream must end where the entry does, on both sides. */
+static int inflation_end(archive *a, bool ignore_checksum, err *e)
+{
+    const struct inflation *f = &a->inflation;
+    size_t more;
+    char one;
+
+    if (inflation_next(a, &one, 1, &more, e))
+        return e->code;
+    if (more)
+        return open_fault(a, FAULT_RANGE, "is longer than it says", e);
+    if (!f->ended)
+        return open_fault(a, FAULT_TRUNC, "is deflated without an end", e);
+    if (f->left || f->stream.avail_in)
+        return open_fault(a, FAULT_RANGE, "has bytes behind what is deflated", e);
+    if (f->crc != a->entries[a->open_number].crc && !ignore_checksum)
+        return open_fault(a, FAULT_CRC, "has a wrong checksum (--ignore-crc reads it all the same)", e);
+    return 0;
+}
+
+static int stored_end(archive *a, bool ignore_checksum, err *e)
+{
     char more;
     zip_int64_t done = zip_fread(a->open, &more, 1);
     enum fault kind = done < 0 ? kind_of(zip_file_get_error(a->open)) : FAULT_NONE;
 
+    if (done > 0)
+        return open_fault(a, FAULT_RANGE, "is longer than it says", e);
+    if (done < 0 && !(kind == FAULT_CRC && ignore_checksum))
+        return open_fault(a, kind, "has a wrong checksum (--ignore-crc reads it all the same)", e);
+    return 0;
+}
+
+static bool deflated(const archive *a)
+{
+    return a->entries[a->open_number].method == ZIP_CM_DEFLATE;
+}
+
+int archive_begin(archive *a, size_t i, err *e)
+{
+    if (a->open)
+        zip_fclose(a->open);
+    a->open_number = i;
+    if (!(a->open = zip_fopen_index(a->zip, i, deflated(a) ? ZIP_FL_COMPRESSED : 0)))
+        return open_fault(a, kind_of(zip_get_error(a->zip)), "cannot be opened", e);
+    return deflated(a) ? inflation_begin(a, e) : 0;
+}
+
+int archive_next(archive *a, void *to, size_t n, err *e)
+{
+    size_t done;
+
+    if (!deflated(a))
+        return take(a, to, n, e);
+    if (inflation_next(a, to, n, &done, e))
+        return e->code;
+    return done < n ? open_fault(a, FAULT_TRUNC, "ends too early", e) : 0;
+}
+
+int archive_end(archive *a, bool ignore_checksum, err *e)
+{
+    if (deflated(a))
+        inflation_end(a, ignore_checksum, e);
+    else
+        stored_end(a, ignore_checksum, e);
     zip_fclose(a->open);
     a->open = NULL;
-    if (done > 0)
-        return entry_fault(a, FAULT_RANGE, entry, "is longer than it says", e);
-    if (done < 0 && !(kind == FAULT_CRC && ignore_checksum))
-        return entry_fault(a, kind, entry, "has a wrong checksum (--ignore-crc reads it all the same)", e);
-    return 0;
+    return e->code;
 }
 
 int archive_read(archive *a, size_t i, void *to, bool ignore_checksum, err *e)

@@ -3,7 +3,8 @@
  * The directory is checked whole before anything is read: one end record that ends exactly where the file does, with
  * zip64 or without; entries that lie between the start and the directory and do not overlap; local headers that say the
  * same name; no name twice, none that leads out of a folder; stored or deflated, not encrypted.  Sizes and checksums are
- * the directory's: PyTorch leaves them out of its local headers.  libzip then reads and inflates the entries. */
+ * the directory's: PyTorch leaves them out of its local headers.  libzip, which must find the same entries, then reads their
+ * bytes; what is deflated must end where its entry does, inflated and not. */
 #ifndef IO_CONTAINERS_ARCHIVE_H
 #define IO_CONTAINERS_ARCHIVE_H
 
@@ -21,6 +22,7 @@ struct archive_entry {
     uint64_t size;    /* inflated */
     uint64_t stored;  /* in the file */
     uint64_t at;      /* of its local header */
+    uint32_t crc;     /* of its bytes, inflated */
     uint16_t method;  /* 0 stored, 8 deflated */
 };
 
@@ -37,7 +39,8 @@ bool archive_find(const archive *a, const char *name, size_t *i);
 int archive_begin(archive *a, size_t i, err *e);
 /* Exactly n bytes more.  E_TRUNC if the entry does not have them, E_CRC if it does not inflate. */
 int archive_next(archive *a, void *to, size_t n, err *e);
-/* After the last byte: E_CRC if the checksum differs, unless told not to care; E_RANGE if there is more. */
+/* After the last byte: E_CRC if the checksum differs, unless told not to care; E_RANGE if there is more, E_TRUNC if what is
+ * deflated has no end. */
 int archive_end(archive *a, bool ignore_checksum, err *e);
 
 /* The whole entry, into a buffer of exactly its size. */
