@@ -5,7 +5,7 @@
  * HDF5's own error printing is off; its innermost message is in the err.
  *
  * Nothing in a file is believed before it is checked: links out of the file, other filters than deflate, shuffle and
- * fletcher32, chunks above 64 MiB and shapes that the stored bytes cannot fill are ERR_DAMAGED. */
+ * fletcher32, chunks above 64 MiB or far larger than their array and shapes that the stored bytes cannot fill are ERR_DAMAGED. */
 #ifndef IO_H5_H
 #define IO_H5_H
 
@@ -51,9 +51,11 @@ bool h5_has(h5 *file, const char *name);
 /* The names of all arrays, sorted; released with h5_names_free(). */
 int h5_names(h5 *file, char ***names, size_t *count, err *e);
 void h5_names_free(char **names, size_t count);
+/* ERR_DAMAGED if a name is a soft, external or user-defined link.  h5_names() passes over those. */
+int h5_links(h5 *file, err *e);
 /* Shape of an array; rank may be 0..H5_MAX_RANK.  ERR_DAMAGED with file and name if there is none. */
 int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], err *e);
-/* What the numbers of an array are.  BFLOAT16: integers of 16 bits that an attribute "bfloat16" of the array marks as such. */
+/* What the numbers of an array are.  BFLOAT16: integers of 16 bits that an attribute "bfloat16" = 1 of the array marks as such. */
 enum h5_numbers { H5_WHOLE, H5_REAL, H5_BFLOAT16 };
 int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e);
 /* Read an array whose shape must be exactly the given one; converted to `type` (H5_F16 is not allowed here).
@@ -66,6 +68,7 @@ int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_
 int h5_range(h5 *file, const char *name, uint64_t *at, err *e);
 /* A descriptor of the open file for pread(), to be closed by the caller: it outlives the h5.  ERR_SYSTEM. */
 int h5_descriptor(h5 *file, int *fd, err *e);
+bool h5_has_attribute(h5 *file, const char *name);                 /* of / */
 int h5_read_text(h5 *file, const char *name, char **text, err *e); /* malloc'd */
 int h5_read_number(h5 *file, const char *name, double *value, err *e);
 /* "(3, 4)"; returns text. */

@@ -10,6 +10,7 @@
 
 enum {
     SLAB_BYTES = 16 << 20, /* verification reads this much at a time */
+    CHUNK_FACTOR = 64,     /* how much larger than its array a chunk above H5_CHUNK_BYTES may be */
     TEXT_LIMIT = 64 << 20  /* of an attribute */
 };
 
@@ -150,6 +151,8 @@ const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes
             small = !__builtin_mul_overflow(chunk_bytes, chunk[i], &chunk_bytes) && chunk_bytes <= H5_CHUNK_LIMIT;
         if (!small)
             wrong = "has chunks above 64 MiB" FAULT_TEXT(LIMIT);
+        else if (chunk_bytes > H5_CHUNK_BYTES && chunk_bytes / CHUNK_FACTOR > bytes)
+            wrong = "has chunks that are much larger than itself" FAULT_TEXT(LIMIT);
         else if (bytes / H5_INFLATE_RATIO > stored + (1 << 10))
             wrong = "claims more data than the file holds" FAULT_TEXT(TRUNC);
         else if (bytes && !all_chunks_there(array, rank, chunk))
@@ -224,6 +227,25 @@ int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], e
     return 0;
 }
 
+/* Whether an attribute of an array holds the number 1. */
+static bool is_marked(hid_t array, const char *name)
+{
+    hid_t attribute = H5Aexists(array, name) > 0 ? H5Aopen(array, name, H5P_DEFAULT) : -1, type, space;
+    int value = 0;
+
+    if (attribute < 0)
+        return false;
+    type = H5Aget_type(attribute);
+    space = H5Aget_space(attribute);
+    if (H5Tget_class(type) != H5T_INTEGER || H5Sget_simple_extent_npoints(space) != 1 ||
+        H5Aread(attribute, H5T_NATIVE_INT, &value) < 0)
+        value = 0;
+    H5Tclose(type);
+    H5Sclose(space);
+    H5Aclose(attribute);
+    return value == 1;
+}
+
 int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e)
 {
     struct array a;
@@ -231,7 +253,7 @@ int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e)
     if (array_open(file, name, &a, e))
         return e->code;
     *out = a.class == H5T_FLOAT ? H5_REAL : H5_WHOLE;
-    if (a.class == H5T_INTEGER && a.element == 2 && H5Aexists(a.id, "bfloat16") > 0)
+    if (a.class == H5T_INTEGER && a.element == 2 && is_marked(a.id, "bfloat16"))
         *out = H5_BFLOAT16;
     array_close(&a);
     return 0;
@@ -418,6 +440,14 @@ static int attribute_open(h5 *file, const char *name, hid_t *attribute, hid_t *t
     return err_set(e, ERR_DAMAGED, "%s: attribute %s does not hold one value", file->path, name);
 }
 
+bool h5_has_attribute(h5 *file, const char *name)
+{
+    bool has = H5Aexists(file->id, name) > 0;
+
+    H5Eclear2(H5E_DEFAULT);
+    return has;
+}
+
 static char *read_fixed_text(hid_t attribute, hid_t type, size_t size)
 {
     char *text = calloc(size + 1, 1);
@@ -499,34 +529,58 @@ int h5_digest(h5 *file, struct digest *out, err *e)
     return e->code;
 }
 
-/* Feed an array as it is stored, a slab of leading rows at a time. */
+/* The leading axis of which a slab takes several steps, those before it being taken one by one; *row: bytes of a step. */
+static int slab_axis(const struct array *a, size_t *row)
+{
+    int axis = 0;
+
+    *row = a->bytes / a->shape[0];
+    while (*row > SLAB_BYTES)
+        *row /= a->shape[++axis]; /* an element fits */
+    return axis;
+}
+
+static bool add_slab(struct digester *d, const struct array *a, const hsize_t *start, const hsize_t *count,
+                     size_t bytes, void *buffer)
+{
+    hid_t space = H5Dget_space(a->id), memory = H5Screate_simple(a->rank, count, NULL);
+    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+                H5Dread(a->id, a->type, memory, space, H5P_DEFAULT, buffer) >= 0;
+
+    H5Sclose(memory);
+    H5Sclose(space);
+    digester_add(d, buffer, bytes);
+    return good;
+}
+
+/* Feed an array as it is stored, in pieces of SLAB_BYTES at most. */
 static bool add_slabs(struct digester *d, const struct array *a, void *buffer)
 {
     hsize_t start[H5_MAX_RANK] = {0}, count[H5_MAX_RANK];
-    size_t row = a->rank && a->shape[0] ? a->bytes / a->shape[0] : 0, step = row ? SLAB_BYTES / row : 0;
-    hid_t space, memory;
+    size_t row, step;
     bool good = true;
+    int axis, i;
 
     if (!a->bytes)
         return true;
-    if (a->bytes <= SLAB_BYTES || !step) {
+    if (a->bytes <= SLAB_BYTES) {
         good = H5Dread(a->id, a->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer) >= 0;
         digester_add(d, buffer, a->bytes);
         return good;
     }
-    for (int i = 0; i < a->rank; i++)
-        count[i] = a->shape[i];
-    space = H5Dget_space(a->id);
-    for (size_t at = 0; at < a->shape[0] && good; at += step) {
-        start[0] = at;
-        count[0] = a->shape[0] - at < step ? a->shape[0] - at : step;
-        memory = H5Screate_simple(a->rank, count, NULL);
-        good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-               H5Dread(a->id, a->type, memory, space, H5P_DEFAULT, buffer) >= 0;
-        H5Sclose(memory);
-        digester_add(d, buffer, count[0] * row);
-    }
-    H5Sclose(space);
+    axis = slab_axis(a, &row);
+    step = SLAB_BYTES / row;
+    for (i = 0; i < a->rank; i++)
+        count[i] = i < axis ? 1 : a->shape[i];
+    do {
+        for (size_t at = 0; at < a->shape[axis] && good; at += step) {
+            start[axis] = at;
+            count[axis] = a->shape[axis] - at < step ? a->shape[axis] - at : step;
+            good = add_slab(d, a, start, count, count[axis] * row, buffer);
+        }
+        for (i = axis - 1; i >= 0 && ++start[i] == a->shape[i]; i--)
+            start[i] = 0;
+    } while (i >= 0 && good);
     return good;
 }
 
@@ -535,14 +589,13 @@ static int array_digest(h5 *file, const char *name, struct digest *out, err *e)
 {
     struct digester d;
     struct array a;
-    size_t row, room;
+    size_t room;
     void *buffer;
     int type;
 
     if (array_open(file, name, &a, e))
         return e->code;
-    row = a.rank && a.shape[0] ? a.bytes / a.shape[0] : a.bytes;
-    room = a.bytes < SLAB_BYTES ? a.bytes : row > SLAB_BYTES ? a.bytes : SLAB_BYTES;
+    room = a.bytes < SLAB_BYTES ? a.bytes : SLAB_BYTES;
     if ((type = type_of(a.type)) == H5_TYPES)
         err_set(e, ERR_DAMAGED, "%s: %s is not of a type that sluice writes", file->path, name);
     else if (!(buffer = calloc(1, room + 1)))
@@ -585,6 +638,27 @@ static int list_arrays(h5 *file, struct listing *l, err *e)
         return h5_fail(file, ERR_DAMAGED, "", "its contents cannot be listed", e);
     if (l->foreign)
         return err_set(e, ERR_DAMAGED, "%s: holds something that is neither group nor array", file->path);
+    return 0;
+}
+
+static herr_t find_soft(hid_t at, const char *name, const H5L_info_t *info, void *context)
+{
+    (void)at;
+    if (info->type == H5L_TYPE_HARD)
+        return 0;
+    snprintf(context, H5_NAME_LIMIT + 1, "%s", name);
+    return 1;
+}
+
+int h5_links(h5 *file, err *e)
+{
+    char name[H5_NAME_LIMIT + 1] = "";
+    herr_t found = H5Lvisit(file->id, H5_INDEX_NAME, H5_ITER_NATIVE, find_soft, name);
+
+    if (found < 0)
+        return h5_fail(file, ERR_DAMAGED, "", "its contents cannot be listed", e);
+    if (found > 0)
+        return err_set(e, ERR_DAMAGED, "%s: %s is a link to somewhere else", file->path, name);
     return 0;
 }
 
