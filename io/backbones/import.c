@@ -310,17 +310,51 @@ static void check_finite(struct importing *m, const struct backbone_tensor *t)
         import_problem(m, FAULT_NONFINITE, "%s has %zu numbers that are not finite", t->name, bad);
 }
 
-static int read_weights(struct importing *m, struct backbone_weights *w)
+/* A part, the tensor of the network that it belongs to, and where it lies in the file. */
+struct reading {
+    struct part part;
+    int tensor;
+    uint64_t place;
+};
+
+static int by_place(const void *x, const void *y)
 {
+    const struct reading *a = x, *b = y;
+
+    return (a->place > b->place) - (a->place < b->place);
+}
+
+/* In the order of the file, so that it is read once. */
+static int read_parts(struct importing *m, struct backbone_weights *w, struct reading *readings)
+{
+    struct part parts[PARTS_MAX];
+    size_t count = 0;
+
     for (int k = 0; k < w->count; k++) {
-        struct part parts[PARTS_MAX];
         int n = m->naming->parts(m, &w->shape, &w->tensors[k], parts);
 
         for (int i = 0; i < n; i++)
-            if (read_part(m, &parts[i], w->tensors[k].data))
-                return m->e->code;
-        check_finite(m, &w->tensors[k]);
+            readings[count++] = (struct reading){parts[i], k, import_find(m, parts[i].key)->place};
     }
+    qsort(readings, count, sizeof *readings, by_place);
+    for (size_t i = 0; i < count; i++)
+        if (read_part(m, &readings[i].part, w->tensors[readings[i].tensor].data))
+            return m->e->code;
+    return tensors_finish(m->file, m->e);
+}
+
+static int read_weights(struct importing *m, struct backbone_weights *w)
+{
+    struct reading *readings = malloc((size_t)w->count * PARTS_MAX * sizeof *readings + 1);
+
+    if (!readings)
+        return err_set(m->e, ERR_NOMEM, "%s: out of memory", m->file->source.name);
+    read_parts(m, w, readings);
+    free(readings);
+    if (m->e->code)
+        return m->e->code;
+    for (int k = 0; k < w->count; k++)
+        check_finite(m, &w->tensors[k]);
     return import_settle(m);
 }
 

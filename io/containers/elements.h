@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* symbol, name, bytes.  OTHER: a type that is not read; its tensors are listed, and refused when asked for. */
+/* symbol, name, bytes.  Only the real ones are read; tensors of the others are listed, and refused when asked for.  OTHER: one
+ * of which not even the size is known. */
 #define ELEMENTS(X)                    \
     X(OTHER, "an unsupported type", 0) \
     X(F32, "float32", 4)               \
@@ -21,7 +22,12 @@
     X(U32, "uint32", 4)                \
     X(U16, "uint16", 2)                \
     X(U8, "uint8", 1)                  \
-    X(BOOL, "bool", 1)
+    X(BOOL, "bool", 1)                 \
+    X(C64, "complex64", 8)             \
+    X(C128, "complex128", 16)          \
+    X(QI8, "qint8", 1)                 \
+    X(QU8, "quint8", 1)                \
+    X(QI32, "qint32", 4)
 
 enum element {
 #define X(symbol, name, bytes) ELEMENT_##symbol,

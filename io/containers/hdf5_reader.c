@@ -1,11 +1,20 @@
 /* io/containers/hdf5_reader.c - tensors in HDF5 files: a backbone of the store, or arrays in a group "tensors" as a few
- * lines of h5py write them.  io/h5.h has the checks. */
+ * lines of h5py write them:
+ *
+ *     with h5py.File("vit.h5", "w") as f:
+ *         f.attrs["format"], f.attrs["format_version"], f.attrs["num_heads"] = np.bytes_("vit-backbone"), np.uint32(1), 12
+ *         for name, t in state_dict.items():
+ *             f["tensors/" + name] = t.numpy()
+ *
+ * The attributes may be left out, but may not say something else.  io/h5.h has the other checks. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/containers/fault.h"
 #include "io/containers/reader.h"
 #include "io/h5.h"
+
+enum { VERIFY_ALWAYS = 1 << 20, VERIFY_FACTOR = 16 }; /* numbers of a file of the store, for each of its bytes */
 
 static const char group[] = "tensors/";
 
@@ -47,18 +56,66 @@ static void find_heads(struct tensor_file *f)
     }
 }
 
-/* A file of the store says what it should hold. */
-static int verify(h5 *file, err *e)
+/* A file of the store says what it should hold; reading it all must not cost more than a file of its size may. */
+static int verify(const struct tensor_file *f, err *e)
 {
+    const struct hdf5 *h = f->state;
     struct digest recorded;
+    uint64_t numbers = 0;
     err none = {0};
 
-    return h5_digest(file, &recorded, &none) ? 0 : h5_verify(file, e);
+    if (h5_digest(h->file, &recorded, &none))
+        return 0;
+    for (size_t i = 0; i < f->count; i++)
+        if (__builtin_add_overflow(numbers, f->info[i].count, &numbers))
+            numbers = UINT64_MAX;
+    if (numbers > VERIFY_ALWAYS && numbers / VERIFY_FACTOR > f->source.size)
+        return fault_set(e, FAULT_LIMIT, "%s: claims %llu numbers in a file of %llu bytes", f->source.name,
+                         (unsigned long long)numbers, (unsigned long long)f->source.size);
+    return h5_verify(h->file, e);
+}
+
+/* The side of its patches must be the one of the weights. */
+static int check_patch(const struct tensor_file *f, double side, err *e)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const struct tensor_info *t = &f->info[i];
+
+        if (!strcmp(t->name, "patch_embed.proj.weight") && t->rank == 4 && (double)t->shape[3] != side)
+            return fault_set(e, FAULT_SHAPE, "%s: patch_size is %g, the patches of %s are %llu wide", f->source.name,
+                             side, t->name, (unsigned long long)t->shape[3]);
+    }
+    return 0;
+}
+
+/* What a file with a group of tensors says of itself, if it does. */
+static int check_format(const struct tensor_file *f, err *e)
+{
+    const struct hdf5 *h = f->state;
+    char *format = NULL;
+    double number;
+
+    if (h5_has_attribute(h->file, "format")) {
+        if (h5_read_text(h->file, "format", &format, e))
+            return fault_add(e, FAULT_MAGIC);
+        if (strcmp(format, "vit-backbone") != 0)
+            fault_set(e, FAULT_MAGIC, "%s: its format is not vit-backbone", f->source.name);
+        free(format);
+    }
+    if (!e->code && h5_has_attribute(h->file, "format_version") &&
+        (h5_read_number(h->file, "format_version", &number, e) || number != 1))
+        return e->code ? fault_add(e, FAULT_VERSION)
+                       : fault_set(e, FAULT_VERSION, "%s: format_version %g; 1 is read", f->source.name, number);
+    if (!e->code && h5_has_attribute(h->file, "patch_size"))
+        return h5_read_number(h->file, "patch_size", &number, e) ? fault_add(e, FAULT_SHAPE)
+                                                                 : check_patch(f, number, e);
+    return e->code;
 }
 
 static int hdf5_open(struct tensor_file *f, err *e)
 {
     struct hdf5 *h = calloc(1, sizeof *h);
+    bool grouped = false;
 
     if (!(f->state = h))
         return err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
@@ -66,15 +123,17 @@ static int hdf5_open(struct tensor_file *f, err *e)
         return fault_set(e, FAULT_UNSUPPORTED, "%s: HDF5 is read from files alone", f->source.name);
     if (h5_open(f->source.name, &h->file, e))
         return fault_add(e, FAULT_MAGIC);
-    if (verify(h->file, e))
-        return fault_add(e, FAULT_CRC);
-    if (h5_names(h->file, &h->paths, &h->count, e))
+    if (h5_links(h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
         return fault_add(e, FAULT_UNSUPPORTED);
-    for (size_t i = 0; i < h->count; i++)
+    for (size_t i = 0; i < h->count; i++) {
         if (add_array(f, h->paths[i], e))
             return fault_add(e, FAULT_SYNTAX);
+        grouped = grouped || !strncmp(h->paths[i], group, sizeof group - 1);
+    }
     find_heads(f);
-    return 0;
+    if (grouped && check_format(f, e))
+        return e->code;
+    return verify(f, e) ? fault_add(e, FAULT_CRC) : 0;
 }
 
 /* Read as whole numbers, which are the upper halves of floats. */
@@ -116,4 +175,4 @@ static void hdf5_close(struct tensor_file *f)
     free(h);
 }
 
-const struct tensor_reader hdf5_reader = {"hdf5", hdf5_open, hdf5_read, hdf5_close};
+const struct tensor_reader hdf5_reader = {"hdf5", hdf5_open, hdf5_read, hdf5_close, NULL};

@@ -31,7 +31,8 @@ static void drop(struct taken *t)
 /* The pickle at *at, whose length nothing tells: more of the file is read as long as it seems cut off. */
 static int take_pickle(struct tensor_file *f, uint64_t *at, enum pickle_storages storages, struct taken *out, err *e)
 {
-    const struct pickle_options options = {.storages = storages, .strict = f->options.strict_pickle};
+    const struct pickle_options options = {
+        .storages = storages, .strict = f->options.strict_pickle, .node_limit = pickle_node_limit(f->source.size)};
     uint64_t left = f->source.size - *at, most = left < PICKLE_LIMIT ? left : PICKLE_LIMIT, size = FIRST_READ;
     size_t used;
 
@@ -45,6 +46,10 @@ static int take_pickle(struct tensor_file *f, uint64_t *at, enum pickle_storages
         if (!pickle_read(f->source.name, out->bytes, size, &options, &used, &out->pickle, e)) {
             *at += used;
             return 0;
+        }
+        if (fault_of(e) == FAULT_TRUNC && size == most && size < left) {
+            *e = (err){0};
+            fault_set(e, FAULT_LIMIT, "%s: a pickle of more than %d bytes", f->source.name, PICKLE_LIMIT);
         }
         if (fault_of(e) != FAULT_TRUNC || size == most)
             break;
@@ -201,14 +206,14 @@ static int legacy_read(struct tensor_file *f, size_t i, float *to, err *e)
     struct legacy *l = f->state;
     const struct pickle_tensor *t = pickle_tensor(l->object.pickle, l->numbers[i]);
     size_t each = element_size(t->element);
-    uint64_t first, span;
+    uint64_t span = pickled_span(t);
     void *bytes;
 
-    if (pickled_span(f, t, f->info[i].count, &first, &span, e))
+    if (pickled_scattered(f, t, f->info[i].count, e))
         return e->code;
     if (!(bytes = malloc(span * each)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for %s", f->source.name, f->info[i].name);
-    if (!source_read(&f->source, l->at[t->storage] + first * each, bytes, span * each, e))
+    if (!source_read(&f->source, l->at[t->storage] + t->offset * each, bytes, span * each, e))
         elements_gather(t->element, false, bytes, 0, t->rank, t->shape, t->stride, to);
     free(bytes);
     return e->code;
@@ -224,4 +229,4 @@ static void legacy_close(struct tensor_file *f)
     free(l);
 }
 
-const struct tensor_reader legacy_reader = {"legacy pth", legacy_open, legacy_read, legacy_close};
+const struct tensor_reader legacy_reader = {"legacy pth", legacy_open, legacy_read, legacy_close, NULL};

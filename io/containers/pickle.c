@@ -11,11 +11,20 @@
 enum {
     STRING_LIMIT = 16 << 20,
     NODE_LIMIT = 8 << 20,
+    NODES_ALWAYS = 65536,
+    BYTES_PER_NODE = 8,
     STACK_LIMIT = 1000000,
     MEMO_LIMIT = 4 << 20,
     LINE_LIMIT = 512,
     HIGHEST_PROTOCOL = 4
 };
+
+size_t pickle_node_limit(uint64_t file_size)
+{
+    uint64_t limit = NODES_ALWAYS + file_size / BYTES_PER_NODE;
+
+    return limit < NODE_LIMIT ? (size_t)limit : NODE_LIMIT;
+}
 
 /* ---------------------------------------------------------------- errors and memory */
 
@@ -252,11 +261,15 @@ static int push_integer(struct machine *m, int64_t value)
     return machine_push_node(m, (struct node){.kind = PICKLE_INT, .integer = value});
 }
 
+/* value: -1 None, 0 False, 1 True.  They cannot change, so one of each is enough. */
 static int op_constant(struct machine *m, int value)
 {
-    if (value < 0)
-        return machine_push_node(m, (struct node){.kind = PICKLE_NONE});
-    return machine_push_node(m, (struct node){.kind = PICKLE_BOOL, .integer = value});
+    pickle_value *one = &m->constants[value + 1];
+    struct node node = {.kind = value < 0 ? PICKLE_NONE : PICKLE_BOOL, .integer = value > 0};
+
+    if (*one == PICKLE_ABSENT)
+        *one = machine_node(m, node);
+    return machine_push(m, *one);
 }
 
 static int op_unsigned(struct machine *m, int width)
@@ -460,6 +473,8 @@ static int memo_put(struct machine *m, uint64_t index)
     if (2 * m->memo_count >= m->memo_capacity && memo_grow(m))
         return m->e->code;
     slot = memo_slot(m, (uint32_t)index);
+    if (slot->value == PICKLE_ABSENT && m->memo_count >= m->node_limit)
+        return machine_fault(m, FAULT_LIMIT, "more than %zu memo entries", m->node_limit);
     m->memo_count += slot->value == PICKLE_ABSENT;
     *slot = (struct memo_slot){(uint32_t)index, m->stack[m->stack_count - 1]};
     return 0;
@@ -704,6 +719,7 @@ int pickle_read(const char *where, const void *bytes, size_t size, const struct 
                         .size = size,
                         .string_limit = options->string_limit ? options->string_limit : STRING_LIMIT,
                         .node_limit = options->node_limit ? options->node_limit : NODE_LIMIT,
+                        .constants = {PICKLE_ABSENT, PICKLE_ABSENT, PICKLE_ABSENT},
                         .e = e};
 
     *out = NULL;

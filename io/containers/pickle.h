@@ -5,8 +5,9 @@
  * imported or executed.  Protocols 2 to 4 are read, in the opcodes that writers of checkpoints and data sets use; the
  * rest is refused by name (E_UNSUPPORTED).
  *
- * Values live in one arena and are named by handles.  Containers hold handles, so a value may stand in many places, and
- * lists and dicts may contain themselves: never walk them recursively.  Texts and bytes are views into the pickle's own
+ * Values live in one arena and are named by handles, 16 bytes each; None, True and False are one value each.  Containers hold
+ * handles, so a value may stand in many places, and lists and dicts may contain themselves: never walk them recursively, nor
+ * each time one is met.  Texts and bytes are views into the pickle's own
  * bytes, which the caller keeps until pickle_free(); they are not terminated.
  *
  * What is recognised: collections.OrderedDict (a dict), torch's storages, tensors and sizes, _codecs.encode to latin1
@@ -55,8 +56,13 @@ struct pickle_options {
     bool numpy;          /* arrays and dtypes as values instead of OPAQUE */
     bool strict;         /* refuse names outside a short list instead of making OPAQUE values of them */
     size_t string_limit; /* bytes of one text; 0: 16 MiB */
-    size_t node_limit;   /* values; 0: 8 Mi */
+    size_t node_limit;   /* values; containers hold at most four times as many handles; 0: 8 Mi */
 };
+
+/* As many values as a file of that many bytes may make, so that a small file cannot fill the memory, whatever its pickle
+ * inflates to: 65536 and one for eight bytes (twice the file and 1 MiB), at most 8 Mi.  Real checkpoints have less than a
+ * thousandth of that, since they are full of numbers. */
+size_t pickle_node_limit(uint64_t file_size);
 
 struct pickle_text { /* a view */
     const char *bytes;

@@ -57,11 +57,21 @@ static const struct {
     const char *storage, *dtype, *alias;
     enum element element;
 } torch_types[] = {
-    {"FloatStorage", "float32", "float", ELEMENT_F32}, {"DoubleStorage", "float64", "double", ELEMENT_F64},
-    {"HalfStorage", "float16", "half", ELEMENT_F16},   {"BFloat16Storage", "bfloat16", "bfloat16", ELEMENT_BF16},
-    {"LongStorage", "int64", "long", ELEMENT_I64},     {"IntStorage", "int32", "int", ELEMENT_I32},
-    {"ShortStorage", "int16", "short", ELEMENT_I16},   {"CharStorage", "int8", "int8", ELEMENT_I8},
-    {"ByteStorage", "uint8", "uint8", ELEMENT_U8},     {"BoolStorage", "bool", "bool", ELEMENT_BOOL},
+    {"FloatStorage", "float32", "float", ELEMENT_F32},
+    {"DoubleStorage", "float64", "double", ELEMENT_F64},
+    {"HalfStorage", "float16", "half", ELEMENT_F16},
+    {"BFloat16Storage", "bfloat16", "bfloat16", ELEMENT_BF16},
+    {"LongStorage", "int64", "long", ELEMENT_I64},
+    {"IntStorage", "int32", "int", ELEMENT_I32},
+    {"ShortStorage", "int16", "short", ELEMENT_I16},
+    {"CharStorage", "int8", "int8", ELEMENT_I8},
+    {"ByteStorage", "uint8", "uint8", ELEMENT_U8},
+    {"BoolStorage", "bool", "bool", ELEMENT_BOOL},
+    {"ComplexFloatStorage", "complex64", "cfloat", ELEMENT_C64},
+    {"ComplexDoubleStorage", "complex128", "cdouble", ELEMENT_C128},
+    {"QInt8Storage", "qint8", "qint8", ELEMENT_QI8},
+    {"QUInt8Storage", "quint8", "quint8", ELEMENT_QU8},
+    {"QInt32Storage", "qint32", "qint32", ELEMENT_QI32},
 };
 
 static const char *const dangerous_modules[] = {"os", "posix", "nt", "sys", "subprocess"};

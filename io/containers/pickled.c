@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/containers/fault.h"
+#include "io/containers/names.h"
 #include "io/containers/reader.h"
 
 enum { SPAN_FACTOR = 64, SPAN_ALWAYS = 1 << 20, NAMES_SHOWN = 5 };
@@ -12,11 +13,19 @@ struct listing {
     const pickle *p;
     uint32_t *numbers;
     size_t capacity;
+    struct names dicts;  /* those in the root that have been looked at, by handle */
+    struct seen *seen;   /* what was found in each */
+    pickle_value *found; /* their handles, which the set above holds on to */
 };
 
-static int list_tensor(struct listing *l, struct pickle_text root, struct pickle_text name, pickle_value v, err *e)
+struct seen {
+    size_t first, count; /* of the tensors listed */
+};
+
+/* `number` is the tensor's in the pickle. */
+static int list_tensor(struct listing *l, struct pickle_text root, struct pickle_text name, uint32_t number, err *e)
 {
-    const struct pickle_tensor *t = pickle_tensor_of(l->p, v);
+    const struct pickle_tensor *t = pickle_tensor(l->p, number);
 
     if (l->f->count >= l->capacity) {
         size_t wanted = l->capacity ? 2 * l->capacity : 64;
@@ -27,7 +36,7 @@ static int list_tensor(struct listing *l, struct pickle_text root, struct pickle
         l->numbers = bigger;
         l->capacity = wanted;
     }
-    l->numbers[l->f->count] = (uint32_t)(t - pickle_tensor(l->p, 0));
+    l->numbers[l->f->count] = number;
     return tensors_add(l->f, root.bytes, root.size, name.bytes, name.size, t->element, t->rank, t->shape, e);
 }
 
@@ -43,18 +52,62 @@ static int list_dict(struct listing *l, struct pickle_text root, pickle_value di
         pickle_value key = pickle_key(l->p, dict, i), v = pickle_item(l->p, dict, i);
 
         if (pickle_kind_of(l->p, v) == PICKLE_TENSOR && is_name(l->p, key) &&
-            list_tensor(l, root, pickle_text_of(l->p, key), v, e))
+            list_tensor(l, root, pickle_text_of(l->p, key),
+                        (uint32_t)(pickle_tensor_of(l->p, v) - pickle_tensor(l->p, 0)), e))
             return e->code;
     }
     return 0;
 }
 
-static bool has_tensor(const pickle *p, pickle_value dict)
+/* The tensors of a dict that has been looked at, once more: it stands in the root under another key too. */
+static int list_again(struct listing *l, struct pickle_text root, struct seen seen, err *e)
 {
-    for (size_t i = 0; i < pickle_count(p, dict); i++)
-        if (pickle_kind_of(p, pickle_item(p, dict, i)) == PICKLE_TENSOR)
-            return true;
-    return false;
+    for (size_t i = seen.first; i < seen.first + seen.count; i++) {
+        const char *name = l->f->info[i].name;
+
+        if (list_tensor(l, root, (struct pickle_text){name, strlen(name)}, l->numbers[i], e))
+            return e->code;
+    }
+    return 0;
+}
+
+/* A dict in the root.  Each is walked once, however often it stands there: few bytes make a root of many entries that are all
+ * the same dict of many. */
+static int list_inner(struct listing *l, struct pickle_text root, pickle_value dict, err *e)
+{
+    uint32_t number = (uint32_t)l->dicts.count;
+
+    l->found[number] = dict;
+    switch (names_add(&l->dicts, &l->found[number], sizeof dict, &number)) {
+    case NAMES_NOMEM:
+        return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", l->f->source.name);
+    case NAMES_TAKEN:
+        return list_again(l, root, l->seen[number], e);
+    case NAMES_ADDED:
+        break;
+    }
+    l->seen[number].first = l->f->count;
+    list_dict(l, root, dict, e);
+    l->seen[number].count = l->f->count - l->seen[number].first;
+    return e->code;
+}
+
+static int list_all(struct listing *l, pickle_value root, err *e)
+{
+    size_t count = pickle_count(l->p, root);
+
+    l->seen = malloc((count + 1) * sizeof *l->seen);
+    l->found = malloc((count + 1) * sizeof *l->found);
+    if (!l->seen || !l->found)
+        return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", l->f->source.name);
+    list_dict(l, (struct pickle_text){"", 0}, root, e);
+    for (size_t i = 0; i < count && !e->code; i++) {
+        pickle_value key = pickle_key(l->p, root, i), v = pickle_item(l->p, root, i);
+
+        if (pickle_kind_of(l->p, v) == PICKLE_DICT && is_name(l->p, key) && v != root)
+            list_inner(l, pickle_text_of(l->p, key), v, e);
+    }
+    return e->code;
 }
 
 /* Tell of names outside of PyTorch's usual ones, and of those that somebody meant ill with. */
@@ -91,28 +144,29 @@ int pickled_tensors(struct tensor_file *f, const pickle *p, uint32_t **numbers, 
     if (pickle_kind_of(p, root) != PICKLE_DICT)
         return fault_set(e, FAULT_UNSUPPORTED, "%s: holds %s instead of a dict of tensors", f->source.name,
                          pickle_kind_name(pickle_kind_of(p, root)));
-    list_dict(&l, (struct pickle_text){"", 0}, root, e);
-    for (size_t i = 0; i < pickle_count(p, root) && !e->code; i++) {
-        pickle_value key = pickle_key(p, root, i), v = pickle_item(p, root, i);
-
-        if (pickle_kind_of(p, v) == PICKLE_DICT && is_name(p, key) && v != root && has_tensor(p, v))
-            list_dict(&l, pickle_text_of(p, key), v, e);
-    }
+    list_all(&l, root, e);
+    names_free(&l.dicts);
+    free(l.seen);
+    free(l.found);
     *numbers = l.numbers;
     return e->code;
 }
 
-int pickled_span(const struct tensor_file *f, const struct pickle_tensor *t, uint64_t count, uint64_t *first,
-                 uint64_t *span, err *e)
+uint64_t pickled_span(const struct pickle_tensor *t)
 {
     uint64_t last = 0; /* cannot overflow: checked when the tensor was made */
 
     for (int i = 0; i < t->rank; i++)
         last += (t->shape[i] - 1) * t->stride[i];
-    *first = t->offset;
-    *span = last + 1;
-    if (*span > SPAN_ALWAYS && *span / SPAN_FACTOR > count)
+    return last + 1;
+}
+
+int pickled_scattered(const struct tensor_file *f, const struct pickle_tensor *t, uint64_t count, err *e)
+{
+    uint64_t span = pickled_span(t);
+
+    if (span > SPAN_ALWAYS && span / SPAN_FACTOR > count)
         return fault_set(e, FAULT_LIMIT, "%s: a tensor of %llu numbers lies scattered over %llu", f->source.name,
-                         (unsigned long long)count, (unsigned long long)*span);
+                         (unsigned long long)count, (unsigned long long)span);
     return 0;
 }

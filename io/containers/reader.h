@@ -1,6 +1,7 @@
 /* io/containers/reader.h - what a reader of one container is made of.  For io/containers/ only; see tensors.h.
  *
- * A reader lists the tensors with tensors_add() and reads one on request. */
+ * A reader lists the tensors with tensors_add() and reads one on request.  Their places are their numbers unless it says
+ * otherwise. */
 #ifndef IO_CONTAINERS_READER_H
 #define IO_CONTAINERS_READER_H
 
@@ -14,6 +15,7 @@ struct tensor_reader {
     /* info[i].element is a real type. */
     int (*read)(struct tensor_file *f, size_t i, float *to, err *e);
     void (*close)(struct tensor_file *f);
+    int (*finish)(struct tensor_file *f, err *e); /* NULL: nothing is left to check */
 };
 
 extern const struct tensor_reader zip_reader, legacy_reader, safetensors_reader, hdf5_reader;
@@ -28,9 +30,9 @@ void tensors_note(struct tensor_file *f, const char *format, ...) __attribute__(
 /* The tensors of a pickled state dict: those of the root dict and those of the dicts in it.  [out] the number of each in
  * the pickle, malloc'd. */
 int pickled_tensors(struct tensor_file *f, const pickle *p, uint32_t **numbers, err *e);
-/* The elements of its storage that a tensor reaches: [*first, *first + *span).  E_LIMIT if it lies scattered over far more
- * than it has. */
-int pickled_span(const struct tensor_file *f, const struct pickle_tensor *t, uint64_t count, uint64_t *first,
-                 uint64_t *span, err *e);
+/* The elements of its storage that a tensor with numbers reaches: as many from its offset on. */
+uint64_t pickled_span(const struct pickle_tensor *t);
+/* E_LIMIT if it lies scattered over far more than it has. */
+int pickled_scattered(const struct tensor_file *f, const struct pickle_tensor *t, uint64_t count, err *e);
 
 #endif

@@ -1,16 +1,18 @@
 /* io/containers/safetensors_reader.c - tensors in .safetensors files: the length of a JSON header, the header, and the
  * numbers, which the tensors must tile from the first byte to the last.
  *
- * The header's JSON is narrower than JSON: no signs, fractions or words outside of texts, and three levels at most.  That
- * is checked over the bytes first; jansson does the rest. */
+ * The header's JSON is narrower than JSON: no signs, fractions or words outside of texts, three levels at most, nothing but
+ * spaces behind it, and lists and objects of no more parts than a header can need.  That is checked over the bytes first.
+ * jansson then parses name after name and entry after entry: the values of a whole header would take twenty times its size. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/containers/fault.h"
+#include "io/containers/names.h"
 #include "io/containers/reader.h"
 
-enum { HEADER_LIMIT = 16 << 20, PREFIX = 8, DEPTH_LIMIT = 3 };
+enum { HEADER_LIMIT = 16 << 20, PREFIX = 8, DEPTH_LIMIT = 3, METADATA_LIMIT = 4096 };
 #define LARGEST_NUMBER ((json_int_t)1 << 53)
 
 /* Their bits decide the size; OTHER types are listed and not read. */
@@ -23,7 +25,7 @@ static const struct {
     {"F64", 64, ELEMENT_F64},      {"BOOL", 8, ELEMENT_BOOL},         {"U8", 8, ELEMENT_U8},
     {"I8", 8, ELEMENT_I8},         {"U16", 16, ELEMENT_U16},          {"I16", 16, ELEMENT_I16},
     {"U32", 32, ELEMENT_U32},      {"I32", 32, ELEMENT_I32},          {"U64", 64, ELEMENT_U64},
-    {"I64", 64, ELEMENT_I64},      {"C64", 64, ELEMENT_OTHER},        {"F8_E5M2", 8, ELEMENT_OTHER},
+    {"I64", 64, ELEMENT_I64},      {"C64", 64, ELEMENT_C64},          {"F8_E5M2", 8, ELEMENT_OTHER},
     {"F8_E4M3", 8, ELEMENT_OTHER}, {"F8_E5M2FNUZ", 8, ELEMENT_OTHER}, {"F8_E4M3FNUZ", 8, ELEMENT_OTHER},
     {"F8_E8M0", 8, ELEMENT_OTHER}, {"F4", 4, ELEMENT_OTHER},          {"F6_E2M3", 6, ELEMENT_OTHER},
     {"F6_E3M2", 6, ELEMENT_OTHER},
@@ -41,44 +43,120 @@ struct safetensors {
 
 /* ---------------------------------------------------------------- the header's bytes */
 
-/* Outside of texts: brackets, commas, colons, digits and spaces, not nested deeper than the format goes. */
-static int check_bytes(const struct tensor_file *f, const char *text, size_t n, err *e)
+/* How far a look over the bytes of the header has come. */
+struct scan {
+    bool quoted, closed; /* within a text; behind the object */
+    int depth;
+    /* Of the object of all tensors; of all the objects in it together; of the open list. */
+    size_t commas[DEPTH_LIMIT + 1];
+};
+
+/* More parts than tensors with three fields each, texts of __metadata__ and shapes can have. */
+static bool too_many(const struct scan *s)
 {
-    bool quoted = false;
-    int depth = 0;
+    return s->commas[1] > TENSORS_MAX || s->commas[2] > METADATA_LIMIT + 2 * (s->commas[1] + 1) ||
+           s->commas[3] > TENSOR_MAX_RANK - 1;
+}
 
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i], shown[ESCAPED_SIZE];
+/* A byte outside of texts. */
+static int scan_byte(const struct tensor_file *f, struct scan *s, char c, size_t at, err *e)
+{
+    char shown[ESCAPED_SIZE];
 
-        if (quoted) {
-            if (c == '\\')
-                i++;
-            quoted = c != '"';
-            continue;
-        }
-        quoted = c == '"';
-        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-        if (depth > DEPTH_LIMIT)
+    s->quoted = c == '"';
+    if (s->closed ? c != ' ' : !c || !strchr("{}[]:,\" \t\r\n0123456789", c))
+        return fault_set(e, FAULT_SYNTAX, "%s: the header has '%s' at byte %zu", f->source.name, escaped(shown, &c, 1),
+                         at + PREFIX);
+    if (c == '{' || c == '[') {
+        if (s->depth == DEPTH_LIMIT)
             return fault_set(e, FAULT_SYNTAX, "%s: the header is nested deeper than %d", f->source.name, DEPTH_LIMIT);
-        if (!c || !strchr("{}[]:,\" \t\r\n0123456789", c))
-            return fault_set(e, FAULT_SYNTAX, "%s: the header has '%s' at byte %zu", f->source.name,
-                             escaped(shown, &c, 1), i + PREFIX);
+        if (++s->depth == DEPTH_LIMIT)
+            s->commas[DEPTH_LIMIT] = 0;
+    } else if ((c == '}' || c == ']') && s->depth) {
+        s->closed = --s->depth == 0;
+    } else if (c == ',') {
+        s->commas[s->depth]++;
+        if (too_many(s))
+            return fault_set(e, FAULT_LIMIT, "%s: the header has a list or an object of too many parts at byte %zu",
+                             f->source.name, at + PREFIX);
     }
     return 0;
 }
 
-static int parse(const struct tensor_file *f, const char *text, size_t n, json_t **out, err *e)
+/* [out] where the object ends: its last bracket. */
+static int check_bytes(const struct tensor_file *f, const char *text, size_t n, size_t *end, err *e)
+{
+    struct scan s = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        if (!s.quoted) {
+            *end = s.closed ? *end : i;
+            if (scan_byte(f, &s, text[i], i, e))
+                return e->code;
+        } else if (text[i] == '\\') {
+            i++;
+        } else {
+            s.quoted = text[i] != '"';
+        }
+    }
+    if (s.closed && text[*end] == '}')
+        return 0;
+    return fault_set(e, FAULT_SYNTAX, "%s: the header is no complete object", f->source.name);
+}
+
+/* The header, whose bytes have been checked, up to its last bracket. */
+struct header {
+    const char *text;
+    size_t at, end;
+};
+
+static void skip_spaces(struct header *h)
+{
+    while (h->at < h->end && strchr(" \t\r\n", h->text[h->at]))
+        h->at++;
+}
+
+static int broken(const struct tensor_file *f, const struct header *h, const char *what, err *e)
+{
+    return fault_set(e, FAULT_SYNTAX, "%s: the header is wrong at byte %zu: expected %s", f->source.name,
+                     h->at + PREFIX, what);
+}
+
+/* Behind a text that begins here. */
+static size_t behind_text(const struct header *h)
+{
+    size_t i = h->at + 1;
+
+    for (; i < h->end && h->text[i] != '"'; i++)
+        i += h->text[i] == '\\';
+    return i + 1;
+}
+
+/* Behind a value that begins here: at a comma that is not within it, or at the end. */
+static size_t behind_value(struct header h)
+{
+    for (int depth = 0; h.at < h.end && (depth || h.text[h.at] != ',');) {
+        char c = h.text[h.at];
+
+        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+        h.at = c == '"' ? behind_text(&h) : h.at + 1;
+    }
+    return h.at;
+}
+
+/* What lies between here and there. */
+static int parse(const struct tensor_file *f, struct header *h, size_t to, json_t **out, err *e)
 {
     json_error_t error;
     char shown[ESCAPED_SIZE];
 
-    if (check_bytes(f, text, n, e))
-        return e->code;
-    if ((*out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error)))
-        return 0;
-    return fault_set(e, json_error_code(&error) == json_error_duplicate_key ? FAULT_DUP : FAULT_SYNTAX,
-                     "%s: the header is wrong at byte %d: %s", f->source.name, error.position + PREFIX,
-                     escaped(shown, error.text, strlen(error.text)));
+    *out = json_loadb(h->text + h->at, to - h->at, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!*out)
+        return fault_set(e, json_error_code(&error) == json_error_duplicate_key ? FAULT_DUP : FAULT_SYNTAX,
+                         "%s: the header is wrong at byte %zu: %s", f->source.name,
+                         h->at + (size_t)error.position + PREFIX, escaped(shown, error.text, strlen(error.text)));
+    h->at = to;
+    return 0;
 }
 
 /* ---------------------------------------------------------------- entries */
@@ -203,19 +281,74 @@ static int check_tiling(const struct tensor_file *f, err *e)
     return e->code;
 }
 
+/* What stands under a name; `seen` are the names so far. */
+static int take_named(struct tensor_file *f, const char *name, const json_t *entry, struct names *seen, err *e)
+{
+    bool metadata = !strcmp(name, "__metadata__");
+    uint32_t number = (uint32_t)f->count;
+    char shown[ESCAPED_SIZE];
+
+    if (metadata ? check_metadata(f, entry, e) : take_entry(f, name, entry, e))
+        return e->code;
+    if (metadata)
+        name = "__metadata__"; /* the set holds on to its names */
+    else
+        name = f->info[number].name;
+    switch (names_add(seen, name, strlen(name), &number)) {
+    case NAMES_TAKEN:
+        return fault_set(e, FAULT_DUP, "%s: '%s' is there twice", f->source.name, escaped(shown, name, strlen(name)));
+    case NAMES_NOMEM:
+        return err_set(e, ERR_NOMEM, "%s: out of memory for its names", f->source.name);
+    case NAMES_ADDED:
+        break;
+    }
+    return 0;
+}
+
+/* "name": entry */
+static int take_member(struct tensor_file *f, struct header *h, struct names *seen, err *e)
+{
+    json_t *name = NULL, *entry = NULL;
+
+    if (h->at == h->end || h->text[h->at] != '"')
+        return broken(f, h, "a name", e);
+    if (parse(f, h, behind_text(h), &name, e))
+        return e->code;
+    skip_spaces(h);
+    if (h->at == h->end || h->text[h->at] != ':') {
+        broken(f, h, "a colon", e);
+    } else {
+        h->at++;
+        if (!parse(f, h, behind_value(*h), &entry, e))
+            take_named(f, json_string_value(name), entry, seen, e);
+    }
+    json_decref(name);
+    json_decref(entry);
+    return e->code;
+}
+
+static int take_members(struct tensor_file *f, struct header *h, struct names *seen, err *e)
+{
+    h->at = 1;
+    skip_spaces(h);
+    if (h->at == h->end)
+        return 0;
+    while (!take_member(f, h, seen, e) && h->at < h->end) {
+        h->at++; /* the comma */
+        skip_spaces(h);
+    }
+    return e->code;
+}
+
 static int take_header(struct tensor_file *f, const char *text, size_t n, err *e)
 {
-    const char *name;
-    json_t *header, *entry;
+    struct header h = {.text = text};
+    struct names seen = {0};
 
-    if (parse(f, text, n, &header, e))
+    if (check_bytes(f, text, n, &h.end, e))
         return e->code;
-    json_object_foreach(header, name, entry)
-    {
-        if (!strcmp(name, "__metadata__") ? check_metadata(f, entry, e) : take_entry(f, name, entry, e))
-            break;
-    }
-    json_decref(header);
+    take_members(f, &h, &seen, e);
+    names_free(&seen);
     if (e->code)
         return e->code;
     return check_tiling(f, e);
@@ -274,4 +407,5 @@ static void safetensors_close(struct tensor_file *f)
     free(s);
 }
 
-const struct tensor_reader safetensors_reader = {"safetensors", safetensors_open, safetensors_read, safetensors_close};
+const struct tensor_reader safetensors_reader = {"safetensors", safetensors_open, safetensors_read, safetensors_close,
+                                                 NULL};

@@ -9,7 +9,7 @@
 #include "io/containers/fault.h"
 #include "io/containers/reader.h"
 
-enum { HEAD = 512, SAFETENSORS_HIGHEST = 100000000, NOTES_LIMIT = 4000, NAMES_BLOCK = 1 << 14 };
+enum { HEAD = 512, SAFETENSORS_HIGHEST = 100000000, NOTES_LIMIT = 4000, NAMES_BLOCK = 1 << 14, HDF5_SIGNATURE = 8 };
 
 /* A block of names; they never move. */
 struct tensor_names {
@@ -28,11 +28,14 @@ struct magic {
 };
 
 #define M(at, text) at, sizeof text - 1, text
-static const struct magic magics[] = {
+static const struct magic readable[] = {
     {M(0, "PK\x03\x04"), &zip_reader, NULL},
     {M(0, "PK\x05\x06"), &zip_reader, NULL}, /* an archive without entries */
     {M(0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"), &legacy_reader, NULL},
     {M(0, "\x89HDF\r\n\x1a\n"), &hdf5_reader, NULL},
+};
+/* Some are so short that the length of a safetensors header looks like them: that is tried before. */
+static const struct magic refused[] = {
     {M(0, "\x93NUMPY"), NULL, "one array of NumPy; a backbone is an .npz archive of many"},
     {M(257, "ustar"), NULL,
      "a tar archive; a .pth.tar of PyTorch is no archive in spite of its name, so this one was packed by somebody: "
@@ -54,25 +57,46 @@ static bool is_safetensors(const unsigned char *head, size_t n)
     return header >= 2 && header <= SAFETENSORS_HIGHEST;
 }
 
+static const struct magic *find_magic(const struct magic *all, size_t n, const unsigned char *head, size_t size)
+{
+    for (const struct magic *m = all; m < all + n; m++)
+        if (m->at + m->size <= size && !memcmp(head + m->at, m->bytes, m->size))
+            return m;
+    return NULL;
+}
+
+/* HDF5 behind a block of the user's: its signature at 512, 1024, 2048, ... */
+static bool is_hdf5_behind(const struct source *s)
+{
+    unsigned char bytes[HDF5_SIGNATURE];
+    err e = {0};
+
+    for (uint64_t at = 512; at < s->size && s->size - at >= sizeof bytes; at *= 2)
+        if (source_read(s, at, bytes, sizeof bytes, &e) || !memcmp(bytes, "\x89HDF\r\n\x1a\n", sizeof bytes))
+            return !e.code;
+    return false;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 static int sniff(const struct source *s, const struct tensor_reader **out, err *e)
 {
     unsigned char head[HEAD] = {0};
     size_t n = s->size < HEAD ? (size_t)s->size : HEAD;
+    const struct magic *m;
 
     if (source_read(s, 0, head, n, e))
         return e->code;
-    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
-        const struct magic *m = &magics[i];
-
-        if (m->at + m->size > n || memcmp(head + m->at, m->bytes, m->size) != 0)
-            continue;
+    if ((m = find_magic(readable, COUNT(readable), head, n)))
         *out = m->reader;
-        return m->reader ? 0 : fault_set(e, FAULT_UNSUPPORTED, "%s: is %s", s->name, m->refusal);
-    }
-    *out = &safetensors_reader;
-    if (is_safetensors(head, n))
-        return 0;
-    return fault_set(e, FAULT_MAGIC, "%s: is none of npz, pth, safetensors and HDF5", s->name);
+    else if (is_safetensors(head, n))
+        *out = &safetensors_reader;
+    else if (is_hdf5_behind(s))
+        *out = &hdf5_reader;
+    else if ((m = find_magic(refused, COUNT(refused), head, n)))
+        fault_set(e, FAULT_UNSUPPORTED, "%s: is %s", s->name, m->refusal);
+    else
+        fault_set(e, FAULT_MAGIC, "%s: is none of npz, pth, safetensors and HDF5", s->name);
+    return e->code;
 }
 
 /* ---------------------------------------------------------------- opening and reading */
@@ -132,6 +156,11 @@ int tensors_read(struct tensor_file *f, size_t i, float *to, err *e)
     return f->info[i].count ? f->reader->read(f, i, to, e) : 0;
 }
 
+int tensors_finish(struct tensor_file *f, err *e)
+{
+    return f->reader->finish ? f->reader->finish(f, e) : 0;
+}
+
 /* ---------------------------------------------------------------- for readers */
 
 static const char *keep_name(struct tensor_file *f, const char *name, size_t n)
@@ -176,8 +205,11 @@ int tensors_add(struct tensor_file *f, const char *root, size_t root_size, const
         f->info_capacity = wanted;
     }
     t = &f->info[f->count];
-    *t = (struct tensor_info){
-        .root = keep_name(f, root, root_size), .name = keep_name(f, name, name_size), .element = element, .rank = rank};
+    *t = (struct tensor_info){.root = keep_name(f, root, root_size),
+                              .name = keep_name(f, name, name_size),
+                              .element = element,
+                              .rank = rank,
+                              .place = f->count};
     if (!t->root || !t->name)
         return err_set(e, ERR_NOMEM, "%s: out of memory for its names", f->source.name);
     if (rank)

@@ -2,7 +2,11 @@
  *
  * The content decides what a file is, not its name.  Opening lists what is there (names, types, shapes) and checks the
  * whole frame of the file; numbers are read one tensor at a time, into memory whose size the caller knows.  Nothing in any
- * file is executed, imported or unpacked. */
+ * file is executed, imported or unpacked.
+ *
+ * What opening takes is limited by the file's size: a pickle's bytes (deflated ones at most 1 MiB or a hundred times what they
+ * are in the file, and never above 64 MiB) and about eight times the file for its values; a zip archive's directory and the
+ * header of safetensors, which is never above 16 MiB, about four times; and a few MiB always. */
 #ifndef IO_CONTAINERS_TENSORS_H
 #define IO_CONTAINERS_TENSORS_H
 
@@ -22,6 +26,7 @@ struct tensor_info {
     int rank;
     uint64_t shape[TENSOR_MAX_RANK];
     uint64_t count; /* numbers */
+    uint64_t place; /* reading tensors in ascending order of these takes one pass over the file */
 };
 
 struct tensor_options {
@@ -53,8 +58,12 @@ int tensors_open_memory(const char *name, const void *bytes, size_t size, const 
                         struct tensor_file *out, err *e);
 void tensors_close(struct tensor_file *f); /* harmless twice, and after a failure */
 
-/* The numbers of tensor i, row-major, as float32: info[i].count of them.  E_DTYPE unless its type is one of weights. */
+/* The numbers of tensor i, row-major, as float32: info[i].count of them.  E_DTYPE unless its type is one of weights.  A
+ * deflated storage of a .pth begins anew for a tensor that lies before the last one read; E_LIMIT if that adds up to far more
+ * than the file, and if a deflated storage is far larger than the tensors in it. */
 int tensors_read(struct tensor_file *f, size_t i, float *to, err *e);
+/* After the last tensor: the checksum of a storage that has been read in part.  Until then its numbers may be damaged. */
+int tensors_finish(struct tensor_file *f, err *e);
 
 /* "(3, 4)"; returns text. */
 enum { SIZES_TEXT = 200 };

@@ -7,7 +7,17 @@
 #include "io/containers/npy.h"
 #include "io/containers/reader.h"
 
-enum { PICKLE_LIMIT = 64 << 20, VERSION_LIMIT = 16, SCRATCH = 1 << 16, LOWEST_VERSION = 1, HIGHEST_VERSION = 10 };
+enum {
+    PICKLE_LIMIT = 64 << 20,
+    PICKLE_ALWAYS = 1 << 20,
+    PICKLE_RATIO = 100,
+    VERSION_LIMIT = 16,
+    SCRATCH = 1 << 16,
+    LOWEST_VERSION = 1,
+    HIGHEST_VERSION = 10
+};
+/* How much larger than its tensors a deflated storage may be; how much may be read more than once, in sizes of the file. */
+enum { UNUSED_FACTOR = 64, UNUSED_ALWAYS = 16 << 20, AGAIN_FACTOR = 8, AGAIN_ALWAYS = 64 << 20 };
 
 static bool ends_with(const char *name, const char *ending)
 {
@@ -103,8 +113,13 @@ struct pth {
     pickle *pickle;
     uint32_t *numbers; /* info -> tensor of the pickle */
     size_t *entries;   /* storage -> entry */
+    uint64_t *spanned; /* storage -> bytes that its tensors reach over, together */
     bool *checked;     /* storage -> its checksum was right */
     bool big;
+    bool reading; /* the entry of this storage is open, and has been read to there */
+    uint32_t storage;
+    uint64_t position;
+    uint64_t again; /* bytes read more than once */
 };
 
 /* A small text entry; "" if there is none. */
@@ -161,7 +176,8 @@ static int pth_storages(struct tensor_file *f, const char *prefix, size_t prefix
         count++;
     p->entries = calloc(count + 1, sizeof *p->entries);
     p->checked = calloc(count + 1, sizeof *p->checked);
-    if (!p->entries || !p->checked)
+    p->spanned = calloc(count + 1, sizeof *p->spanned);
+    if (!p->entries || !p->checked || !p->spanned)
         return err_set(e, ERR_NOMEM, "%s: out of memory for its storages", f->source.name);
     memcpy(path, prefix, prefix_size);
     strcpy(path + prefix_size, "/data/");
@@ -208,9 +224,43 @@ static int find_pickle(struct tensor_file *f, size_t *entry, size_t *prefix_size
                      f->source.name, found);
 }
 
+/* Where the tensors lie, and how much of the storages they need. */
+static int pth_places(struct tensor_file *f, err *e)
+{
+    struct pth *p = f->state;
+
+    for (size_t i = 0; i < f->count; i++) {
+        const struct pickle_tensor *t = pickle_tensor(p->pickle, p->numbers[i]);
+        uint64_t each = element_size(t->element), span = pickled_span(t), *spanned = &p->spanned[t->storage];
+        const struct archive_entry *entry = archive_entry(p->archive, p->entries[t->storage]);
+
+        if (!each || !f->info[i].count)
+            continue;
+        if ((t->offset + span) * each > entry->size)
+            return fault_set(e, FAULT_RANGE, "%s: tensor %s reaches out of its storage", f->source.name,
+                             f->info[i].name);
+        f->info[i].place = (uint64_t)p->entries[t->storage] << 32 | t->offset * each; /* entries are below 4 GiB */
+        *spanned += span * each;
+    }
+    return 0;
+}
+
+static int check_pickle_size(const struct tensor_file *f, const struct archive_entry *entry, err *e)
+{
+    if (entry->size > PICKLE_LIMIT)
+        return fault_set(e, FAULT_LIMIT, "%s: a pickle of %llu bytes; at most %d are read", f->source.name,
+                         (unsigned long long)entry->size, PICKLE_LIMIT);
+    if (entry->size > PICKLE_ALWAYS && entry->size / PICKLE_RATIO > entry->stored)
+        return fault_set(e, FAULT_LIMIT, "%s: a pickle of %llu bytes in %llu", f->source.name,
+                         (unsigned long long)entry->size, (unsigned long long)entry->stored);
+    return 0;
+}
+
 static int pth_open(struct tensor_file *f, err *e)
 {
-    const struct pickle_options options = {.storages = PICKLE_ZIP_STORAGES, .strict = f->options.strict_pickle};
+    const struct pickle_options options = {.storages = PICKLE_ZIP_STORAGES,
+                                           .strict = f->options.strict_pickle,
+                                           .node_limit = pickle_node_limit(f->source.size)};
     struct pth *p = f->state;
     size_t entry = 0, prefix_size = 0, size, used;
     const char *prefix;
@@ -218,9 +268,8 @@ static int pth_open(struct tensor_file *f, err *e)
     if (find_pickle(f, &entry, &prefix_size, e))
         return e->code;
     prefix = archive_entry(p->archive, entry)->name;
-    if (archive_entry(p->archive, entry)->size > PICKLE_LIMIT)
-        return fault_set(e, FAULT_LIMIT, "%s: a pickle of %llu bytes; at most %d are read", f->source.name,
-                         (unsigned long long)archive_entry(p->archive, entry)->size, PICKLE_LIMIT);
+    if (check_pickle_size(f, archive_entry(p->archive, entry), e))
+        return e->code;
     size = (size_t)archive_entry(p->archive, entry)->size;
     if (!(p->bytes = malloc(size + 1)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for its pickle", f->source.name);
@@ -231,7 +280,9 @@ static int pth_open(struct tensor_file *f, err *e)
         return fault_set(e, FAULT_RANGE, "%s: %zu bytes follow the pickle", f->source.name, size - used);
     if (pth_storages(f, prefix, prefix_size, e))
         return e->code;
-    return pickled_tensors(f, p->pickle, &p->numbers, e);
+    if (pickled_tensors(f, p->pickle, &p->numbers, e))
+        return e->code;
+    return pth_places(f, e);
 }
 
 /* Read the open entry on without keeping it. */
@@ -244,36 +295,80 @@ static int skip(archive *a, uint64_t n, err *e)
     return e->code;
 }
 
-/* The rest of the open entry, for its checksum; once is enough where tensors share a storage. */
-static int check_rest(struct tensor_file *f, uint64_t rest, err *e)
+static uint64_t storage_size(const struct pth *p, uint32_t storage)
+{
+    return archive_entry(p->archive, p->entries[storage])->size;
+}
+
+/* Read the open storage to its end for its checksum, unless that has been done. */
+static int pth_finish(struct tensor_file *f, err *e)
 {
     struct pth *p = f->state;
+    bool unchecked = p->reading && !p->checked[p->storage];
 
-    if (skip(p->archive, rest, e))
+    p->reading = false;
+    if (!unchecked)
+        return 0;
+    if (skip(p->archive, storage_size(p, p->storage) - p->position, e) ||
+        archive_end(p->archive, f->options.ignore_crc, e))
         return e->code;
-    return archive_end(p->archive, f->options.ignore_crc, e);
+    p->checked[p->storage] = true;
+    return 0;
+}
+
+/* Open a storage for bytes that end there.  One that has been read before is read again. */
+static int begin_storage(struct tensor_file *f, uint32_t storage, uint64_t end, err *e)
+{
+    struct pth *p = f->state;
+    const struct archive_entry *entry = archive_entry(p->archive, p->entries[storage]);
+
+    if (pth_finish(f, e))
+        return e->code;
+    if (entry->method && entry->size > UNUSED_ALWAYS && entry->size / UNUSED_FACTOR > p->spanned[storage])
+        return fault_set(e, FAULT_LIMIT, "%s: a storage inflates to %llu bytes, of which its tensors are %llu",
+                         f->source.name, (unsigned long long)entry->size, (unsigned long long)p->spanned[storage]);
+    p->again += p->checked[storage] ? end : 0;
+    if (p->again > AGAIN_ALWAYS && p->again / AGAIN_FACTOR > f->source.size)
+        return fault_set(e, FAULT_LIMIT, "%s: its tensors lie one over the other; %llu bytes had to be read again",
+                         f->source.name, (unsigned long long)p->again);
+    if (archive_begin(p->archive, p->entries[storage], e))
+        return e->code;
+    p->reading = true;
+    p->storage = storage;
+    p->position = 0;
+    return 0;
+}
+
+/* n bytes of a storage; going forward, its entry stays open. */
+static int read_storage(struct tensor_file *f, uint32_t storage, uint64_t at, void *to, uint64_t n, err *e)
+{
+    struct pth *p = f->state;
+    bool forward = p->reading && p->storage == storage && p->position <= at;
+
+    if (!forward && begin_storage(f, storage, at + n, e))
+        return e->code;
+    if (skip(p->archive, at - p->position, e) || archive_next(p->archive, to, n, e)) {
+        p->reading = false;
+        return e->code;
+    }
+    p->position = at + n;
+    return p->position == storage_size(p, storage) ? pth_finish(f, e) : 0;
 }
 
 static int pth_read(struct tensor_file *f, size_t i, float *to, err *e)
 {
     struct pth *p = f->state;
     const struct pickle_tensor *t = pickle_tensor(p->pickle, p->numbers[i]);
-    size_t entry = p->entries[t->storage], each = element_size(t->element);
-    uint64_t first, span, size = archive_entry(p->archive, entry)->size;
+    size_t each = element_size(t->element);
+    uint64_t span = pickled_span(t);
     void *bytes;
 
-    if (pickled_span(f, t, f->info[i].count, &first, &span, e))
+    if (pickled_scattered(f, t, f->info[i].count, e))
         return e->code;
-    if ((first + span) * each > size)
-        return fault_set(e, FAULT_RANGE, "%s: tensor %s reaches out of its storage", f->source.name, f->info[i].name);
     if (!(bytes = malloc(span * each)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for %s", f->source.name, f->info[i].name);
-    if (!archive_begin(p->archive, entry, e) && !skip(p->archive, first * each, e) &&
-        !archive_next(p->archive, bytes, span * each, e) &&
-        (p->checked[t->storage] || !check_rest(f, size - (first + span) * each, e))) {
-        p->checked[t->storage] = true;
+    if (!read_storage(f, t->storage, t->offset * each, bytes, span * each, e))
         elements_gather(t->element, p->big, bytes, 0, t->rank, t->shape, t->stride, to);
-    }
     free(bytes);
     return e->code;
 }
@@ -288,11 +383,12 @@ static void pth_close(struct tensor_file *f)
     free(p->numbers);
     free(p->entries);
     free(p->checked);
+    free(p->spanned);
     free(p);
 }
 
-const struct tensor_reader npz_reader = {"npz", npz_open, npz_read, npz_close};
-const struct tensor_reader pth_reader = {"pth", pth_open, pth_read, pth_close};
+const struct tensor_reader npz_reader = {"npz", npz_open, npz_read, npz_close, NULL};
+const struct tensor_reader pth_reader = {"pth", pth_open, pth_read, pth_close, pth_finish};
 
 /* ---------------------------------------------------------------- which of the two */
 
@@ -345,4 +441,4 @@ static int zip_open(struct tensor_file *f, err *e)
     return f->reader->open(f, e);
 }
 
-const struct tensor_reader zip_reader = {"zip", zip_open, NULL, NULL};
+const struct tensor_reader zip_reader = {"zip", zip_open, NULL, NULL, NULL};

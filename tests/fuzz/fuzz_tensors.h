@@ -22,6 +22,7 @@ static const struct import_options fuzz_options = {.name = "x", .heads = 2, .con
 static inline void fuzz_listed(int status, struct tensor_file *f, const err *e)
 {
     static float to[FUZZ_NUMBERS];
+    err last = {0};
 
     if (status) {
         fuzz_failed(e);
@@ -33,6 +34,8 @@ static inline void fuzz_listed(int status, struct tensor_file *f, const err *e)
         if (f->info[i].count <= FUZZ_NUMBERS && tensors_read(f, i, to, &failed))
             fuzz_failed(&failed);
     }
+    if (tensors_finish(f, &last))
+        fuzz_failed(&last);
     tensors_close(f);
 }
 

@@ -10,12 +10,14 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/backbones/import.h"
@@ -326,7 +328,11 @@ static void options_decide(void **state)
          FAULT_UNKNOWN_KEY},
         {"valid/v2.npz", {.name = "x"}, FAULT_DTYPE},
         {"valid/v2.npz", {.name = "x", .container.npz_v2_is_bf16 = true}, FAULT_NONE},
-        {"bad/zip-flipped--E_CRC", {.name = "x", .container.ignore_crc = true, .heads = 2}, FAULT_MISSING},
+        {"valid/by-hand.pth", {.name = "x", .heads = 2}, FAULT_NONE},
+        {"bad/zip-crc-stored--E_CRC", {.name = "x", .container.ignore_crc = true, .heads = 2}, FAULT_NONE},
+        {"bad/zip-crc-deflated--E_CRC", {.name = "x", .container.ignore_crc = true, .heads = 2}, FAULT_NONE},
+        {"bad/zip-flat-flipped--E_CRC", {.name = "x", .container.ignore_crc = true, .heads = 2}, FAULT_NONE},
+        {"bad/npz-crc--E_CRC", {.name = "x", .container.ignore_crc = true}, FAULT_NONE},
     };
 
     (void)state;
@@ -376,6 +382,65 @@ static int each_file(const char *folder, void (*check)(const char *path, const c
     return count;
 }
 
+/* ---------------------------------------------------------------- what it costs to refuse them */
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+/* The specification's limits; sanitizers are slow, and keep what is freed. */
+enum { MOST_SECONDS = SANITIZED ? 20 : 1, MOST_GROWTH = 64 << 10 /* KiB */ };
+
+struct cost {
+    clock_t start;
+    long memory; /* KiB */
+};
+
+/* A number of /proc/self/status in KiB; -1 if there is none. */
+static long status_number(const char *key)
+{
+    FILE *in = fopen("/proc/self/status", "r");
+    char line[200];
+    long value = -1;
+
+    while (in && fgets(line, sizeof line, in))
+        if (!strncmp(line, key, strlen(key)))
+            value = strtol(line + strlen(key), NULL, 10);
+    if (in)
+        fclose(in);
+    return value;
+}
+
+/* The highest use of memory is counted from here on. */
+static struct cost cost_start(void)
+{
+    FILE *reset = fopen("/proc/self/clear_refs", "w");
+    struct cost c = {.memory = -1};
+
+    malloc_trim(0);
+    if (reset && fputs("5", reset) >= 0 && !fclose(reset) && !SANITIZED)
+        c.memory = status_number("VmRSS:");
+    c.start = clock();
+    return c;
+}
+
+static void cost_check(const struct cost *c, const char *path)
+{
+    double seconds = (double)(clock() - c->start) / CLOCKS_PER_SEC;
+    long growth = c->memory < 0 ? 0 : status_number("VmHWM:") - c->memory;
+    struct stat status;
+    long most = MOST_GROWTH;
+
+    assert_int_equal(stat(path, &status), 0);
+    if (status.st_size >> 10 > MOST_GROWTH / 2) /* it may be held once, and be cut off at the limit of the format */
+        most = 2 * MOST_GROWTH;
+    if (seconds > MOST_SECONDS)
+        fail_msg("%s: refused after %.2f s", path, seconds);
+    if (growth > most)
+        fail_msg("%s: refused with %ld MiB of memory", path, growth >> 10);
+}
+
 /* Import, and failing that for want of a network, read every tensor there is. */
 static void check_bad(const char *path, const char *kinds)
 {
@@ -383,11 +448,13 @@ static void check_bad(const char *path, const char *kinds)
     struct import_report report;
     struct backbone_weights w;
     struct tensor_file f;
+    struct cost cost = cost_start();
     err e = {0};
 
     backbone_import(path, &o, &w, &report, &e);
     backbone_close(&w);
     import_report_free(&report);
+    cost_check(&cost, path);
     if (expected(kinds, &e))
         return;
     if (fault_of(&e) == FAULT_MISSING) {
@@ -400,6 +467,8 @@ static void check_bad(const char *path, const char *kinds)
                     tensors_read(&f, i, to, &e);
                 free(to);
             }
+            if (!e.code)
+                tensors_finish(&f, &e);
             tensors_close(&f);
         }
     }
@@ -410,7 +479,7 @@ static void check_bad(const char *path, const char *kinds)
 static void broken_files_are_refused(void **state)
 {
     (void)state;
-    assert_true(each_file("bad", check_bad) > 150);
+    assert_true(each_file("bad", check_bad) > 240);
 }
 
 static void check_pickle(const char *path, const char *kinds)
@@ -418,10 +487,12 @@ static void check_pickle(const char *path, const char *kinds)
     const struct pickle_options o = {.storages = PICKLE_ZIP_STORAGES};
     size_t size;
     char *bytes = read_file(path, &size);
+    struct cost cost = cost_start();
     pickle *p;
     err e = {0};
 
     pickle_read(path, bytes, size, &o, NULL, &p, &e);
+    cost_check(&cost, path);
     if (!expected(kinds, &e))
         fail_msg("%s: expected %s, got: %s", path, kinds, e.code ? e.text : "no error");
     pickle_free(p);
@@ -464,6 +535,86 @@ static void values_are_limited(void **state)
     (void)state;
     assert_int_equal(pickle_read("x", many, sizeof many - 1, &o, NULL, &p, &e), ERR_DAMAGED);
     assert_int_equal(fault_of(&e), FAULT_LIMIT);
+}
+
+/* A pickle of a small file may not make many values, and the same constant is one value. */
+static void values_are_limited_by_the_file(void **state)
+{
+    static const char constants[] = "\x80\x02](N\x88\x89NN\x88\x89\x65.";
+    const struct pickle_options o = {0};
+    pickle_value root;
+    pickle *p;
+    err e = {0};
+
+    (void)state;
+    assert_int_equal(pickle_node_limit(0), 65536);
+    assert_int_equal(pickle_node_limit(8 << 20), 65536 + (1 << 20));
+    assert_int_equal(pickle_node_limit(UINT64_MAX), 8 << 20);
+    GOOD(pickle_read("x", constants, sizeof constants - 1, &o, NULL, &p, &e));
+    root = pickle_root(p);
+    assert_int_equal(pickle_count(p, root), 7);
+    for (size_t i = 0; i < 7; i++) {
+        static const int kinds[] = {PICKLE_NONE, PICKLE_BOOL, PICKLE_BOOL, PICKLE_NONE,
+                                    PICKLE_NONE, PICKLE_BOOL, PICKLE_BOOL};
+
+        assert_int_equal(pickle_kind_of(p, pickle_item(p, root, i)), kinds[i]);
+        assert_int_equal(pickle_int(p, pickle_item(p, root, i)), i == 1 || i == 5);
+    }
+    assert_int_equal(pickle_item(p, root, 0), pickle_item(p, root, 4));
+    pickle_free(p);
+}
+
+static float *read_tensor(struct tensor_file *f, size_t i)
+{
+    float *to = malloc(f->info[i].count * sizeof *to + 1);
+    err e = {0};
+
+    assert_non_null(to);
+    GOOD(tensors_read(f, i, to, &e));
+    return to;
+}
+
+/* Each tensor is itself, in whatever order they are read. */
+static void tensors_are_read_in_any_order(void **state)
+{
+    struct tensor_file forward, backward;
+    err e = {0};
+
+    (void)state;
+    GOOD(tensors_open("valid/by-hand.pth", NULL, &forward, &e));
+    GOOD(tensors_open("valid/flat.pth", NULL, &backward, &e));
+    assert_int_equal(forward.count, backward.count);
+    for (size_t i = backward.count; i-- > 0;) {
+        float *a = read_tensor(&forward, i), *b = read_tensor(&backward, i);
+
+        assert_string_equal(forward.info[i].name, backward.info[i].name);
+        assert_true(!i || backward.info[i].place > backward.info[i - 1].place);
+        assert_memory_equal(a, b, forward.info[i].count * sizeof *a);
+        free(a);
+        free(b);
+    }
+    GOOD(tensors_finish(&forward, &e));
+    GOOD(tensors_finish(&backward, &e));
+    tensors_close(&forward);
+    tensors_close(&backward);
+}
+
+static void column_major_arrays_come_back_row_major(void **state)
+{
+    struct tensor_file f;
+    err e = {0};
+    float *got;
+
+    (void)state;
+    GOOD(tensors_open("valid/columns.npz", NULL, &f, &e));
+    assert_int_equal(f.count, 1);
+    assert_int_equal(f.info[0].rank, 5);
+    assert_int_equal(f.info[0].count, 240);
+    got = read_tensor(&f, 0);
+    for (int i = 0; i < 240; i++)
+        assert_true(got[i] == (float)i);
+    free(got);
+    tensors_close(&f);
 }
 
 /* Cut off anywhere, a file is cut off: nothing less is said, and nothing is believed. */
@@ -514,6 +665,9 @@ int main(void)
         cmocka_unit_test(broken_pickles_are_refused),
         cmocka_unit_test(dangerous_names_are_told),
         cmocka_unit_test(values_are_limited),
+        cmocka_unit_test(values_are_limited_by_the_file),
+        cmocka_unit_test(tensors_are_read_in_any_order),
+        cmocka_unit_test(column_major_arrays_come_back_row_major),
         cmocka_unit_test(truncation_is_noticed),
     };
     int status = system(PYTHON " -B " SOURCE_DIR "/tests/io/backbone_files.py .");
