@@ -8,6 +8,8 @@
 #include "io/containers/pickle.h"
 #include "io/containers/tensors.h"
 
+enum { HEADS_MOST = 1024 }; /* that a file is believed */
+
 struct tensor_reader {
     const char *container;
     /* The file's source is open; on failure close() is called. */
@@ -19,6 +21,7 @@ struct tensor_reader {
 };
 
 extern const struct tensor_reader zip_reader, legacy_reader, safetensors_reader, hdf5_reader;
+extern const struct tensor_reader hdf5_inside_reader;     /* for a child process; see hdf5_reader.c */
 extern const struct tensor_reader npz_reader, pth_reader; /* zip_reader hands over to one of them */
 
 /* A tensor more; names are copied and need not be terminated.  E_LIMIT, E_PATH for a name with '\0'. */
@@ -34,5 +37,9 @@ int pickled_tensors(struct tensor_file *f, const pickle *p, uint32_t **numbers, 
 uint64_t pickled_span(const struct pickle_tensor *t);
 /* E_LIMIT if it lies scattered over far more than it has. */
 int pickled_scattered(const struct tensor_file *f, const struct pickle_tensor *t, uint64_t count, err *e);
+
+/* Write an open file from fd's position on as .safetensors.  Tensors of types that nobody reads keep their shapes alone, as U8.
+ * E_SYNTAX or E_DUP for names that the format has not, what reading says, ERR_NOMEM, ERR_SYSTEM, ERR_STORAGE. */
+int safetensors_write(struct tensor_file *f, int fd, err *e);
 
 #endif

@@ -235,15 +235,21 @@ static int take_entry(struct tensor_file *f, const char *name, const json_t *ent
     return tensors_add(f, "", 0, name, strlen(name), types[type].element, (int)rank, shape, e);
 }
 
-static int check_metadata(const struct tensor_file *f, const json_t *metadata, err *e)
+/* Texts; the number of heads among them, which no tensor tells. */
+static int take_metadata(struct tensor_file *f, const json_t *metadata, err *e)
 {
     const char *key;
     json_t *value;
+    long heads;
 
     if (!json_is_object(metadata))
         return fault_set(e, FAULT_SYNTAX, "%s: __metadata__ is no object of texts", f->source.name);
     json_object_foreach((json_t *)(uintptr_t)metadata, key, value) if (!json_is_string(value)) return fault_set(
         e, FAULT_SYNTAX, "%s: __metadata__ is no object of texts", f->source.name);
+    value = json_object_get(metadata, "heads");
+    value = value ? value : json_object_get(metadata, "num_heads");
+    heads = value ? strtol(json_string_value(value), NULL, 10) : 0;
+    f->heads = heads >= 1 && heads <= HEADS_MOST ? (int)heads : 0;
     return 0;
 }
 
@@ -288,7 +294,7 @@ static int take_named(struct tensor_file *f, const char *name, const json_t *ent
     uint32_t number = (uint32_t)f->count;
     char shown[ESCAPED_SIZE];
 
-    if (metadata ? check_metadata(f, entry, e) : take_entry(f, name, entry, e))
+    if (metadata ? take_metadata(f, entry, e) : take_entry(f, name, entry, e))
         return e->code;
     if (metadata)
         name = "__metadata__"; /* the set holds on to its names */

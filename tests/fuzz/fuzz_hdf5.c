@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_hdf5.c - any bytes as weights in HDF5, of the store or of h5py: listed, read, imported, opened as a backbone. */
+/* tests/fuzz/fuzz_hdf5.c - any bytes as weights in HDF5, of the store or of h5py: listed, read, imported.  libhdf5 reads them
+ * in a child process, whose coverage the fuzzer does not see. */
 #include "fuzz_file.h"
 #include "fuzz_tensors.h"
 
@@ -15,10 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_listed(tensors_open(path, &fuzz_options.container, &f, &e), &f, &e);
     e = (err){0};
     fuzz_imported(backbone_import(path, &fuzz_options, &w, &report, &e), &w, &report, &e);
-    e = (err){0};
-    if (backbone_read(path, &w, &e) && e.code != ERR_DAMAGED && e.code != ERR_NOMEM)
-        abort();
-    backbone_close(&w);
     unlink(path);
     return 0;
 }

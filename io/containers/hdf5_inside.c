@@ -1,0 +1,181 @@
+/* io/containers/hdf5_inside.c - tensors in HDF5 files as the library reads them: a backbone of the store, or arrays in a group
+ * "tensors" as a few lines of h5py write them:
+ *
+ *     with h5py.File("vit.h5", "w") as f:
+ *         f.attrs["format"], f.attrs["format_version"], f.attrs["num_heads"] = np.bytes_("vit-backbone"), np.uint32(1), 12
+ *         for name, t in state_dict.items():
+ *             f["tensors/" + name] = t.numpy()
+ *
+ * The attributes may be left out, but may not say something else.  io/h5.h has the other checks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/containers/fault.h"
+#include "io/containers/reader.h"
+#include "io/h5.h"
+
+enum { NUMBERS_ALWAYS = 1 << 20, NUMBERS_FACTOR = 16 }; /* that are read of a file, for each of its bytes */
+
+static const char group[] = "tensors/";
+
+struct hdf5 {
+    h5 *file;
+    char **paths; /* info -> array */
+    size_t count;
+};
+
+static int add_array(struct tensor_file *f, const char *path, err *e)
+{
+    const struct hdf5 *h = f->state;
+    const char *name = strncmp(path, group, sizeof group - 1) ? path : path + sizeof group - 1;
+    static const enum element elements[] = {
+        [H5_WHOLE] = ELEMENT_I64, [H5_REAL] = ELEMENT_F32, [H5_BFLOAT16] = ELEMENT_BF16};
+    size_t shape[H5_MAX_RANK];
+    uint64_t sizes[TENSOR_MAX_RANK];
+    enum h5_numbers numbers;
+    int rank;
+
+    if (h5_shape(h->file, path, &rank, shape, e) || h5_numbers(h->file, path, &numbers, e))
+        return e->code;
+    for (int i = 0; i < rank; i++)
+        sizes[i] = shape[i];
+    return tensors_add(f, "", 0, name, strlen(name), elements[numbers], rank, sizes, e);
+}
+
+static void find_heads(struct tensor_file *f)
+{
+    static const char *const names[] = {"heads", "num_heads"};
+    const struct hdf5 *h = f->state;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && !f->heads; i++) {
+        err e = {0};
+        double value;
+
+        if (!h5_read_number(h->file, names[i], &value, &e) && value >= 1 && value <= HEADS_MOST)
+            f->heads = (int)value;
+    }
+}
+
+/* Reading it all must not cost more than a file of its size may. */
+static int check_size(const struct tensor_file *f, err *e)
+{
+    uint64_t numbers = 0;
+
+    for (size_t i = 0; i < f->count; i++)
+        if (__builtin_add_overflow(numbers, f->info[i].count, &numbers))
+            numbers = UINT64_MAX;
+    if (numbers > NUMBERS_ALWAYS && numbers / NUMBERS_FACTOR > f->source.size)
+        return fault_set(e, FAULT_LIMIT, "%s: claims %llu numbers in a file of %llu bytes", f->source.name,
+                         (unsigned long long)numbers, (unsigned long long)f->source.size);
+    return 0;
+}
+
+/* A file of the store says what it should hold. */
+static int verify(const struct tensor_file *f, err *e)
+{
+    const struct hdf5 *h = f->state;
+    struct digest recorded;
+    err none = {0};
+
+    return h5_digest(h->file, &recorded, &none) ? 0 : h5_verify(h->file, e);
+}
+
+/* The side of its patches must be the one of the weights. */
+static int check_patch(const struct tensor_file *f, double side, err *e)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const struct tensor_info *t = &f->info[i];
+
+        if (!strcmp(t->name, "patch_embed.proj.weight") && t->rank == 4 && (double)t->shape[3] != side)
+            return fault_set(e, FAULT_SHAPE, "%s: patch_size is %g, the patches of %s are %llu wide", f->source.name,
+                             side, t->name, (unsigned long long)t->shape[3]);
+    }
+    return 0;
+}
+
+/* What a file with a group of tensors says of itself, if it does. */
+static int check_format(const struct tensor_file *f, err *e)
+{
+    const struct hdf5 *h = f->state;
+    char *format = NULL;
+    double number;
+
+    if (h5_has_attribute(h->file, "format")) {
+        if (h5_read_text(h->file, "format", &format, e))
+            return fault_add(e, FAULT_MAGIC);
+        if (strcmp(format, "vit-backbone") != 0)
+            fault_set(e, FAULT_MAGIC, "%s: its format is not vit-backbone", f->source.name);
+        free(format);
+    }
+    if (!e->code && h5_has_attribute(h->file, "format_version") &&
+        (h5_read_number(h->file, "format_version", &number, e) || number != 1))
+        return e->code ? fault_add(e, FAULT_VERSION)
+                       : fault_set(e, FAULT_VERSION, "%s: format_version %g; 1 is read", f->source.name, number);
+    if (!e->code && h5_has_attribute(h->file, "patch_size"))
+        return h5_read_number(h->file, "patch_size", &number, e) ? fault_add(e, FAULT_SHAPE)
+                                                                 : check_patch(f, number, e);
+    return e->code;
+}
+
+static int inside_open(struct tensor_file *f, err *e)
+{
+    struct hdf5 *h = calloc(1, sizeof *h);
+    bool grouped = false;
+
+    if (!(f->state = h))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
+    if (h5_open(f->source.name, &h->file, e))
+        return fault_add(e, FAULT_MAGIC);
+    if (h5_links(h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
+        return fault_add(e, FAULT_UNSUPPORTED);
+    for (size_t i = 0; i < h->count; i++) {
+        if (add_array(f, h->paths[i], e))
+            return fault_add(e, FAULT_SYNTAX);
+        grouped = grouped || !strncmp(h->paths[i], group, sizeof group - 1);
+    }
+    find_heads(f);
+    if ((grouped && check_format(f, e)) || check_size(f, e))
+        return e->code;
+    return verify(f, e) ? fault_add(e, FAULT_CRC) : 0;
+}
+
+/* Read as whole numbers, which are the upper halves of floats. */
+static int read_bfloat16(h5 *file, const char *path, int rank, const size_t *shape, size_t count, float *to, err *e)
+{
+    uint32_t bits;
+
+    if (h5_read(file, path, H5_I32, rank, shape, to, e))
+        return e->code;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&bits, &to[i], sizeof bits);
+        bits <<= 16;
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+    return 0;
+}
+
+static int inside_read(struct tensor_file *f, size_t i, float *to, err *e)
+{
+    const struct hdf5 *h = f->state;
+    size_t shape[H5_MAX_RANK];
+
+    for (int k = 0; k < f->info[i].rank; k++)
+        shape[k] = (size_t)f->info[i].shape[k];
+    if (f->info[i].element == ELEMENT_BF16)
+        read_bfloat16(h->file, h->paths[i], f->info[i].rank, shape, f->info[i].count, to, e);
+    else
+        h5_read(h->file, h->paths[i], H5_F32, f->info[i].rank, shape, to, e);
+    return fault_add(e, FAULT_CRC); /* what was described well cannot be decoded */
+}
+
+static void inside_close(struct tensor_file *f)
+{
+    struct hdf5 *h = f->state;
+
+    if (h->paths)
+        h5_names_free(h->paths, h->count);
+    h5_close(h->file);
+    free(h);
+}
+
+const struct tensor_reader hdf5_inside_reader = {"hdf5", inside_open, inside_read, inside_close, NULL};
