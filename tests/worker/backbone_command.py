@@ -15,6 +15,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "io"))
 import backbone_files as files  # noqa: E402
 
+if not files.torch:
+    sys.exit(77)
+torch = files.torch
 PROGRAM = sys.argv[1]
 STORE = pathlib.Path("store")
 ENVIRONMENT = {**os.environ, "SLUICE_BACKBONES": f"{STORE}:elsewhere", "OMP_NUM_THREADS": "1"}
@@ -27,7 +30,9 @@ def sluice(*arguments, status=0, limit=None):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    done = subprocess.run([PROGRAM, *map(str, arguments)], env=ENVIRONMENT, text=True, capture_output=True, preexec_fn=before)
+    words = [a if isinstance(a, bytes) else str(a) for a in arguments]
+    done = subprocess.run([PROGRAM, *words], env=ENVIRONMENT, text=True, errors="surrogateescape", capture_output=True,
+                          preexec_fn=before)
     assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout, done.stderr
 
@@ -37,7 +42,7 @@ def contents():
 
 
 def test_imports_are_kept_once(w):
-    out, _ = sluice("backbone", "import", "moco.pth", "--as", "mine", "--heads", 4, "--json")
+    out, _ = sluice("backbone", "import", "moco.pth", "--as", "mine", "--profile", "moco1k", "--heads", 4, "--json")
     report = json.loads(out)
     assert report["profile"] == "moco1k" and report["prefix"] == "module.base_encoder." and report["root"] == "state_dict", report
     assert report["found"] == report["required"] == 6 + 12 * 3 and report["dropped"] == 4 and report["tensors_sha256"] == files.digest(w)
@@ -53,7 +58,7 @@ def test_imports_are_kept_once(w):
 
 
 def test_the_store_is_shown(w):
-    sluice("backbone", "import", "moco.pth", "--as", "mine", "--heads", 4, "--force")
+    sluice("backbone", "import", "moco.pth", "--as", "mine", "--profile", "moco1k", "--heads", 4, "--force")
     (STORE / "broken.h5").write_bytes(b"not HDF5")
     (STORE / "notes.txt").write_text("not a backbone")
     pathlib.Path("elsewhere").mkdir()
@@ -80,9 +85,20 @@ def test_the_store_is_shown(w):
     (STORE / "broken.h5").unlink()
 
 
+def test_json_has_all_fields_whatever_the_path(w):
+    shutil.copy("moco.pth", b"in\xff\xc3\xa9.pth")
+    out, _ = sluice("backbone", "import", b"in\xff\xc3\xa9.pth", "--as", "odd", "--heads", 4, "--out", b"odd\xff.h5", "--json")
+    report = json.loads(out.encode("utf8", "strict"))
+    assert report["path"] == "odd\\xff.h5" and report["name"] == "odd" and report["tensors_sha256"] == files.digest(w), report
+    assert "taken for" in report["notes"] and report["found"] == report["required"], report
+    os.rename(b"odd\xff.h5", STORE / "odd.h5")
+    shown = json.loads(sluice("backbone", "show", "odd", "--json")[0])
+    assert "imported from: in\\xff\\xc3\\xa9.pth\n" in shown["provenance"], shown
+    (STORE / "odd.h5").unlink()
+
+
 def test_failures_leave_nothing(w):
     before = contents()
-    torch = files.torch
     incomplete = {n: t for n, t in w.items() if "blocks.1" not in n or "bias" not in n}
     torch.save({**incomplete, "norm.weight": torch.zeros(3)}, "incomplete.pth")
     _, error = sluice("backbone", "import", "incomplete.pth", "--as", "incomplete", "--heads", 4, status=3)
@@ -108,6 +124,25 @@ def test_names_of_presets_are_watched(w):
     assert "WARNING" in error and "sup21k" in error, error
     _, error = sluice("backbone", "import", "other.npz", "--as", "vit-b16-sup21k", "--profile", "sup21k", "--force")
     assert "WARNING" in error and "accuracies" in error, error  # no pre_logits
+
+
+def test_positions_are_resampled_as_by_pytorch(w):
+    """What `--side` keeps: the grid by PyTorch's bicubic interpolation, every other number as it was."""
+    def resampled(before, n, m):
+        grid = before[:, 1:].reshape(1, n, n, -1).permute(0, 3, 1, 2)
+        after = torch.nn.functional.interpolate(grid, (m, m), mode="bicubic", align_corners=False)
+        return torch.cat([before[:, :1], after.permute(0, 2, 3, 1).reshape(1, m * m, -1)], 1)
+
+    learned = files.arrays(files.network(5))
+    torch.save(learned, "learned.pth")
+    for side in (8, 20, 32, 56):
+        sluice("backbone", "import", "learned.pth", "--as", "sized", "--heads", 4, "--side", side, "--force")
+        with files.h5py.File(STORE / "sized.h5") as kept:
+            for name, t in learned.items():
+                have = torch.tensor(kept[name][()])
+                want = resampled(t, 4, side // 4) if name == "pos_embed" else t
+                assert have.shape == want.shape and (have - want).abs().max() <= (3e-6 if name == "pos_embed" else 0), (side, name)
+    (STORE / "sized.h5").unlink()
 
 
 def test_trials_run_on_it(w):
