@@ -130,8 +130,10 @@ static int run_import(const char *file, const struct request *q, err *e)
         return err_set(e, ERR_USAGE, "there is no profile '%s'; see sluice backbone --help", q->import.profile);
     if (destination(q, path, e))
         return e->code;
-    if (!backbone_import(file, &q->import, &w, &report, e)) {
+    backbone_import(file, &q->import, &w, &report, e);
+    if (report.notes) /* a file that is refused may have been dangerous all the same */
         print_prefixed(report.notes);
+    if (!e->code) {
         check_name(q->import.name, &report);
         if ((!q->side || !resize(&w, q->side, e)) && !backbone_write(path, &w, false, e))
             print_import(stdout, path, &w, &report, q->tensors, q->json);

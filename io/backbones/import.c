@@ -10,20 +10,38 @@
 
 #include "io/backbones/importing.h"
 
-enum { LIST_LIMIT = 1 << 16, MEMORY_FACTOR = 64, MEMORY_ALWAYS = 1 << 20, SIDE_LIMIT = 4096 };
+enum { LIST_LIMIT = 1 << 16, UNKNOWN_LIMIT = 2000, MEMORY_FACTOR = 64, MEMORY_ALWAYS = 1 << 20, SIDE_LIMIT = 4096 };
 
 /* ---------------------------------------------------------------- problems, notes, lists */
 
-/* Append to a text of the report; what does not fit LIST_LIMIT is left out. */
-static void append(char **text, const char *separator, const char *what)
+/* "<before><separator><what>" into a text that is replaced; false if there is no memory for it. */
+static bool append(char **text, const char *separator, const char *what)
 {
     char *both;
 
-    if (!*text || strlen(*text) + strlen(what) > LIST_LIMIT ||
-        asprintf(&both, "%s%s%s", *text, **text ? separator : "", what) < 0)
-        return;
+    if (asprintf(&both, "%s%s%s", *text, **text ? separator : "", what) < 0)
+        return false;
     free(*text);
     *text = both;
+    return true;
+}
+
+/* One entry more of a list that a file can make arbitrarily long; what comes after the limit is only counted. */
+static void list_add(struct import_list *l, const char *what)
+{
+    if (l->left_out || strlen(*l->text) + strlen(what) > l->limit || !append(l->text, l->separator, what))
+        l->left_out++;
+}
+
+/* What was only counted is told at the end. */
+static void list_end(struct import_list *l)
+{
+    char more[40];
+
+    snprintf(more, sizeof more, "... %d more", l->left_out);
+    if (l->left_out)
+        append(l->text, l->separator, more);
+    l->left_out = 0;
 }
 
 /* Of several kinds of problems, the one that explains the others. */
@@ -46,7 +64,7 @@ void import_problem(struct importing *m, enum fault kind, const char *format, ..
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    append(&m->report->problems, "\n", line);
+    list_add(&m->problem_list, line);
     m->problems++;
     if (weight(kind) > weight(m->kind))
         m->kind = kind;
@@ -54,13 +72,16 @@ void import_problem(struct importing *m, enum fault kind, const char *format, ..
 
 void import_note(struct importing *m, const char *format, ...)
 {
-    char line[400];
+    char *line;
     va_list args;
 
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    if (vasprintf(&line, format, args) < 0)
+        line = NULL;
     va_end(args);
-    append(&m->report->notes, "\n", line);
+    if (!line || !append(&m->report->notes, "\n", line))
+        err_set(m->e, ERR_NOMEM, "%s: out of memory for what there is to say of it", m->file->source.name);
+    free(line);
 }
 
 int import_settle(struct importing *m)
@@ -93,40 +114,39 @@ const struct tensor_info *import_find(const struct importing *m, const char *nam
     return names_find(&m->names, name, strlen(name), &number) ? &m->file->info[number] : NULL;
 }
 
-const struct tensor_info *import_need(struct importing *m, const char *name, int rank)
+int import_size_of(const struct importing *m, const char *name, int rank, int axis)
 {
     const struct tensor_info *t = import_find(m, name);
-    char have[SIZES_TEXT];
 
-    if (!t)
-        import_problem(m, FAULT_MISSING, "%s is missing", name);
-    else if (rank >= 0 && t->rank != rank)
-        import_problem(m, FAULT_SHAPE, "%s has shape %s, expected %d dimensions", name,
-                       sizes_text(have, t->rank, t->shape), rank);
-    else
-        return t;
-    return NULL;
+    return t && (rank < 0 ? t->rank > axis : t->rank == rank) ? import_size(t->shape[axis]) : 0;
 }
 
-int import_side(struct importing *m, const char *name, uint64_t tokens, int patch)
+void import_wrong(struct importing *m, const struct tensor_info *t, const char *why)
 {
+    char have[SIZES_TEXT];
+
+    import_problem(m, FAULT_SHAPE, "%s has shape %s, %s", import_stripped(m, (size_t)(t - m->file->info)),
+                   sizes_text(have, t->rank, t->shape), why);
+    m->marks[t - m->file->info] |= MARK_TOLD;
+}
+
+int import_side(struct importing *m, const char *name, int patch)
+{
+    const struct tensor_info *t = import_find(m, name);
     uint64_t grid = 1;
 
-    if (patch < 1 || patch > SIDE_LIMIT) {
-        import_problem(m, FAULT_SHAPE, "patches of %d pixels", patch);
+    if (!t || t->rank != 3)
         return 0;
-    }
-    while (grid < SIDE_LIMIT && grid * grid + 1 < tokens)
+    while (grid < SIDE_LIMIT && grid * grid + 1 < t->shape[1])
         grid++;
-    if (grid * grid + 1 != tokens)
-        import_problem(m, FAULT_SHAPE, "%s has %llu positions, which are not a class token and a square of patches",
-                       name, (unsigned long long)tokens);
-    return (int)grid * patch;
+    if (grid * grid + 1 == t->shape[1])
+        return (int)grid * patch;
+    import_wrong(m, t, "whose positions are not a class token and a square of patches");
+    return 0;
 }
 
 int import_depth(const struct importing *m, const char *before, char behind)
 {
-    bool seen[BACKBONE_MAX_DEPTH + 1] = {false};
     size_t n = strlen(before);
     int depth = 0;
 
@@ -135,23 +155,24 @@ int import_depth(const struct importing *m, const char *before, char behind)
         char *end;
         long block;
 
-        if (!name || strncmp(name, before, n) != 0)
+        if (!name || strncmp(name, before, n) != 0 || name[n] < '0' || name[n] > '9')
             continue;
         block = strtol(name + n, &end, 10);
-        if (*end == behind && block >= 0 && block <= BACKBONE_MAX_DEPTH)
-            seen[block] = true;
+        if (*end == behind && block >= depth)
+            depth = block < BACKBONE_MAX_DEPTH ? (int)block + 1 : BACKBONE_MAX_DEPTH + 1;
     }
-    while (depth <= BACKBONE_MAX_DEPTH && seen[depth])
-        depth++;
     return depth;
 }
 
 /* Names behind the prefix -> number in the file. */
 static int index_names(struct importing *m)
 {
+    if (!(m->marks = calloc(m->file->count + 1, sizeof *m->marks)))
+        return err_set(m->e, ERR_NOMEM, "%s: out of memory for its names", m->file->source.name);
     for (size_t i = 0; i < m->file->count; i++) {
         const char *name = import_stripped(m, i);
         uint32_t number = (uint32_t)i;
+        char text[ESCAPED_SIZE];
 
         if (!name) {
             m->report->foreign++;
@@ -159,7 +180,8 @@ static int index_names(struct importing *m)
         }
         switch (names_add(&m->names, name, strlen(name), &number)) {
         case NAMES_TAKEN:
-            import_problem(m, FAULT_DUP, "%s is there twice", name);
+            import_problem(m, FAULT_DUP, "%s is there twice", escaped(text, name, strlen(name)));
+            m->marks[i] |= MARK_TOLD;
             break;
         case NAMES_NOMEM:
             return err_set(m->e, ERR_NOMEM, "%s: out of memory for its names", m->file->source.name);
@@ -167,25 +189,33 @@ static int index_names(struct importing *m)
             break;
         }
     }
-    return import_settle(m);
+    return 0;
 }
 
 /* ---------------------------------------------------------------- comparing with the network */
 
-static int choose_heads(struct importing *m, struct backbone_shape *s)
+/* Heads as far as the file or the user says them; 0: neither, and what the weights look like decides. */
+static int said_heads(struct importing *m, int measured)
 {
-    int said = s->heads ? s->heads : m->file->heads, profile = m->wanted ? m->wanted->heads : 0;
+    int said = measured ? measured : m->file->heads, wanted = m->options->heads;
 
-    if (said && m->options->heads && said != m->options->heads)
-        return fault_set(m->e, FAULT_SHAPE, "%s: has %d heads, --heads says %d", m->file->source.name, said,
-                         m->options->heads);
-    s->heads = said ? said : m->options->heads ? m->options->heads : profile ? profile : backbone_usual_heads(s->width);
-    if (s->heads)
-        return 0;
-    return fault_set(
-        m->e, FAULT_MISSING,
-        "%s: the file does not say how many attention heads a network of width %d has; say it with --heads N",
-        m->file->source.name, s->width);
+    if (said && wanted && said != wanted)
+        import_problem(m, FAULT_SHAPE, "has %d heads, --heads says %d", said, wanted);
+    return said ? said : wanted;
+}
+
+/* The shape to compare with.  A size that no tensor tells takes any value that makes a network: every tensor that has this
+ * size is missing, or its problem is known. */
+static struct backbone_shape whole_shape(struct backbone_shape s)
+{
+    s.channels = 3;
+    s.patch = s.patch ? s.patch : 1;
+    s.side = s.side ? s.side : s.patch;
+    s.depth = s.depth ? s.depth : 1;
+    s.hidden = s.hidden ? s.hidden : 1;
+    s.heads = s.heads && s.width ? s.heads : 1;
+    s.width = s.width ? s.width : 1;
+    return s;
 }
 
 /* A tensor with that part as it must be; problems otherwise. */
@@ -194,6 +224,8 @@ static const struct tensor_info *check_part(struct importing *m, const struct pa
     const struct tensor_info *t = import_find(m, part->key);
     char have[SIZES_TEXT], want[SIZES_TEXT];
 
+    if (t && m->marks[t - m->file->info] & MARK_TOLD)
+        return NULL;
     if (!t)
         import_problem(m, FAULT_MISSING, "%s is missing", part->key);
     else if (t->rank != part->rank || memcmp(t->shape, part->shape, (size_t)t->rank * sizeof *t->shape) != 0)
@@ -208,7 +240,7 @@ static const struct tensor_info *check_part(struct importing *m, const struct pa
 }
 
 /* All tensors of the network, and their names as used ones. */
-static int check_required(struct importing *m, const struct backbone_shape *shape, bool *used, uint64_t *numbers)
+static void check_required(struct importing *m, const struct backbone_shape *shape)
 {
     struct backbone_tensor t;
 
@@ -219,32 +251,34 @@ static int check_required(struct importing *m, const struct backbone_shape *shap
         for (int i = 0; i < n; i++) {
             const struct tensor_info *found = import_find(m, parts[i].key);
 
-            if (found)
-                used[found - m->file->info] = true;
             good += check_part(m, &parts[i]) != NULL;
+            if (found)
+                m->marks[found - m->file->info] |= MARK_USED;
         }
         m->report->required++;
         m->report->found += good == n;
-        *numbers += t.count;
+        m->report->parameters += t.count;
     }
-    m->report->parameters = *numbers;
-    return 0;
 }
 
 /* The rest behind the prefix: dropped, or a reason to refuse. */
-static void check_others(struct importing *m, const bool *used)
+static void check_others(struct importing *m)
 {
-    for (size_t i = 0; i < m->file->count; i++) {
+    char *names = strdup("");
+    struct import_list dropped = {&m->report->dropped_names, ", ", LIST_LIMIT, 0},
+                       unknown = {&names, ", ", UNKNOWN_LIMIT, 0};
+
+    for (size_t i = 0; i < m->file->count && names; i++) {
         const char *name = import_stripped(m, i);
         char text[ESCAPED_SIZE];
 
-        if (!name || used[i])
+        if (!name || m->marks[i])
             continue;
         escaped(text, name, strlen(name));
         switch (m->naming->classify(name)) {
         case KEY_DROPPED:
             m->report->dropped++;
-            append(&m->report->dropped_names, ", ", text);
+            list_add(&dropped, text);
             break;
         case KEY_CHANGES:
             import_problem(
@@ -255,13 +289,36 @@ static void check_others(struct importing *m, const bool *used)
         case KEY_UNKNOWN:
             m->report->unknown++;
             if (m->options->allow_unknown)
-                import_note(m, "ignored the unknown tensor %s", text);
+                list_add(&unknown, text);
             else
                 import_problem(m, FAULT_UNKNOWN_KEY, "%s is no tensor of this network (--allow-unknown ignores it)",
                                text);
             break;
         }
     }
+    list_end(&dropped);
+    list_end(&unknown);
+    if (!names)
+        err_set(m->e, ERR_NOMEM, "%s: out of memory", m->file->source.name);
+    else if (*names)
+        import_note(m, "ignored unknown tensors: %s", names);
+    free(names);
+}
+
+/* Everything that is wrong with the tensors, in one go. */
+static int compare(struct importing *m, const struct backbone_shape *shape)
+{
+    struct backbone_weights none;
+    struct backbone_tensor first;
+    err why = {0};
+
+    if (backbone_layout(shape, 0, &first)) {
+        check_required(m, shape);
+        check_others(m);
+    } else if (backbone_create(&none, shape, &why)) { /* says what is wrong with the shape */
+        import_problem(m, FAULT_SHAPE, "%s", why.text);
+    }
+    return import_settle(m);
 }
 
 /* ---------------------------------------------------------------- numbers */
@@ -361,44 +418,30 @@ static int read_weights(struct importing *m, struct backbone_weights *w)
 /* ---------------------------------------------------------------- the whole */
 
 /* A file can claim numbers that it does not have only through tensors that repeat one; no backbone does. */
-static int create(struct importing *m, const struct backbone_shape *shape, uint64_t numbers,
-                  struct backbone_weights *out)
+static int create(struct importing *m, const struct backbone_shape *shape, struct backbone_weights *out)
 {
-    uint64_t bytes = numbers * sizeof(float);
-    err e = {0};
+    uint64_t bytes = m->report->parameters * sizeof(float);
 
     if (bytes > MEMORY_ALWAYS && bytes / MEMORY_FACTOR > m->file->source.size)
         return fault_set(m->e, FAULT_LIMIT, "%s: claims %llu numbers in a file of %llu bytes", m->file->source.name,
-                         (unsigned long long)numbers, (unsigned long long)m->file->source.size);
-    if (!backbone_create(out, shape, &e))
-        return 0;
-    if (e.code == ERR_SHAPE)
-        return fault_set(m->e, FAULT_SHAPE, "%s: %s", m->file->source.name, e.text);
-    *m->e = e;
-    return e.code;
+                         (unsigned long long)m->report->parameters, (unsigned long long)m->file->source.size);
+    return backbone_create(out, shape, m->e);
 }
 
 static int convert(struct importing *m, struct backbone_weights *out)
 {
-    struct backbone_shape shape = {0};
-    struct backbone_tensor last;
-    uint64_t numbers = 0;
-    bool *used;
+    struct backbone_shape measured = {0}, shape;
 
-    if (m->naming->choose(m) || index_names(m) || m->naming->measure(m, &shape) || choose_heads(m, &shape))
+    if (m->naming->choose(m) || index_names(m))
         return m->e->code;
-    if (!backbone_layout(&shape, 0, &last))
-        return create(m, &shape, 0, out); /* says what is wrong with the shape */
-    if (!(used = calloc(m->file->count + 1, sizeof *used)))
-        return err_set(m->e, ERR_NOMEM, "%s: out of memory", m->file->source.name);
-    check_required(m, &shape, used, &numbers);
-    check_others(m, used);
-    free(used);
-    if (import_settle(m) || create(m, &shape, numbers, out) || read_weights(m, out))
+    m->naming->measure(m, &measured);
+    measured.heads = said_heads(m, measured.heads);
+    shape = whole_shape(measured);
+    if (compare(m, &shape) || create(m, &shape, out) || read_weights(m, out))
         return m->e->code;
     sum_of_weights(out, m->report->tensors_sum);
-    m->report->profile = import_recognise(m, out);
-    return 0;
+    out->shape.heads = measured.heads;
+    return import_recognise(m, out);
 }
 
 static char *provenance(const struct importing *m)
@@ -416,6 +459,17 @@ static char *provenance(const struct importing *m)
     return text;
 }
 
+/* What the reader of the container says, line by line; names that somebody meant ill with go first. */
+static void note_container(struct importing *m)
+{
+    static const char danger[] = "SECURITY";
+
+    for (int dangerous = 1; dangerous >= 0; dangerous--)
+        for (const char *line = m->file->notes; *line; line += strcspn(line, "\n") + 1)
+            if ((strncmp(line, danger, sizeof danger - 1) == 0) == dangerous)
+                import_note(m, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
 /* Names the profile, reads, and says where it all came from. */
 static int import(struct importing *m, struct backbone_weights *out)
 {
@@ -423,8 +477,7 @@ static int import(struct importing *m, struct backbone_weights *out)
 
     m->report->container = m->file->container;
     m->report->file_bytes = m->file->source.size;
-    if (*m->file->notes)
-        import_note(m, "%.*s", (int)strlen(m->file->notes) - 1, m->file->notes);
+    note_container(m);
     if (o->profile && !(m->wanted = backbone_profile_by_name(o->profile)))
         return err_set(m->e, ERR_USAGE, "there is no profile '%s'", o->profile);
     m->naming = jax_recognised(m->file) ? &jax_naming : &torch_naming;
@@ -433,7 +486,7 @@ static int import(struct importing *m, struct backbone_weights *out)
     snprintf(out->name, sizeof out->name, "%s", o->name);
     if (!(out->provenance = provenance(m)))
         return err_set(m->e, ERR_NOMEM, "%s: out of memory", m->file->source.name);
-    return 0;
+    return m->e->code;
 }
 
 static int start_report(struct import_report *r, err *e)
@@ -448,10 +501,17 @@ static int start_report(struct import_report *r, err *e)
 static int import_from(struct tensor_file *file, const struct import_options *options, struct backbone_weights *out,
                        struct import_report *report, err *e)
 {
-    struct importing m = {.file = file, .options = options, .report = report, .e = e, .root = ""};
+    struct importing m = {.file = file,
+                          .options = options,
+                          .report = report,
+                          .problem_list = {&report->problems, "\n", LIST_LIMIT, 0},
+                          .e = e,
+                          .root = ""};
 
     if (sum_of_source(&file->source, report->file_sum, e) || import(&m, out))
         backbone_close(out);
+    list_end(&m.problem_list);
+    free(m.marks);
     names_free(&m.names);
     tensors_close(file);
     return e->code;

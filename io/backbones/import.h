@@ -19,7 +19,7 @@ struct import_options {
     const char *profile; /* NULL: recognise it */
     const char *root;    /* the outer key of a .pth, "." for the top level; NULL: the profile's, or the one that fits */
     const char *prefix;  /* of the names; NULL: the profile's, or a known one */
-    int heads;           /* 0: from the file, the profile or the width */
+    int heads;           /* 0: from the file, what the network looks like, the profile or the width */
     bool allow_unknown;  /* ignore tensors that nobody knows */
     struct tensor_options container;
 };
@@ -31,9 +31,9 @@ struct import_report {
     char root[64], prefix[128];
     int required, found;           /* tensors of the network */
     int dropped, foreign, unknown; /* tensors with the prefix that were dropped or (allowed) unknown; without it */
-    char *dropped_names;           /* "head.weight, head.bias"; "" */
-    char *problems;                /* one line for each tensor that is wrong; "" */
-    char *notes;                   /* lines for the user: warnings and what was recognised; "" */
+    char *dropped_names;           /* "head.weight, head.bias", a very long list ending in "... 3 more"; "" */
+    char *problems;                /* one line for each tensor that is wrong, likewise; "" */
+    char *notes;                   /* lines for the user, all of them: warnings and what was recognised; "" */
     uint64_t parameters;
     uint64_t file_bytes;
     char file_sum[CHECKSUM_HEX];    /* SHA-256 of the file's bytes */

@@ -43,7 +43,6 @@ static const struct jax_tensor {
 /* clang-format on */
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-static const char block_0[] = "Transformer/encoderblock_0/";
 
 static bool has(const struct tensor_file *f, const char *prefix, const char *name)
 {
@@ -86,29 +85,49 @@ static int choose(struct importing *m)
                      m->file->source.name);
 }
 
-static int measure(struct importing *m, struct backbone_shape *s)
+/* (p, p, 3, D); 0 for others, and a problem. */
+static int patch_of(struct importing *m, const struct tensor_info *t)
 {
-    char query[128], fc1[128];
-    const struct tensor_info *patches, *positions, *heads, *hidden;
+    if (!t)
+        return 0;
+    if (t->rank == 4 && t->shape[0] == t->shape[1] && t->shape[0] >= 1 && t->shape[0] <= INT16_MAX && t->shape[2] == 3)
+        return (int)t->shape[0];
+    import_wrong(m, t, "which is no square patch of 3 channels");
+    return 0;
+}
 
-    snprintf(query, sizeof query, "%sMultiHeadDotProductAttention_1/query/kernel", block_0);
-    snprintf(fc1, sizeof fc1, "%sMlpBlock_3/Dense_0/kernel", block_0);
-    patches = import_need(m, "embedding/kernel", 4);
-    positions = import_need(m, "Transformer/posembed_input/pos_embedding", 3);
-    heads = import_need(m, query, 3);
-    hidden = import_need(m, fc1, 2);
-    if (!patches || !positions || !heads || !hidden)
-        return import_settle(m);
-    *s = (struct backbone_shape){.patch = import_size(patches->shape[0]),
-                                 .channels = import_size(patches->shape[2]),
-                                 .width = import_size(patches->shape[3]),
-                                 .heads = import_size(heads->shape[1]),
-                                 .hidden = import_size(hidden->shape[1]),
-                                 .depth = import_depth(m, "Transformer/encoderblock_", '/')};
-    if (s->channels != 3)
-        import_problem(m, FAULT_SHAPE, "embedding/kernel has %d channels, only 3 are read", s->channels);
-    s->side = import_side(m, "pos_embedding", positions->shape[1], s->patch);
-    return import_settle(m);
+/* What any block says of a size: the first letter of that kind among the axes of its tensors. */
+static int block_size(const struct importing *m, int depth, char letter)
+{
+    int size = 0;
+
+    for (int block = 0; block < depth && !size; block++)
+        for (size_t i = 0; i < COUNT(inner) && !size; i++) {
+            char name[128];
+            int rank = 0, axis = -1;
+
+            for (const char *a = inner[i].axes; *a; a++) {
+                if (*a == '|')
+                    continue;
+                axis = axis < 0 && *a == letter ? rank : axis;
+                rank++;
+            }
+            snprintf(name, sizeof name, "Transformer/encoderblock_%d/%s", block, inner[i].key);
+            size = axis < 0 ? 0 : import_size_of(m, name, rank, axis);
+        }
+    return size;
+}
+
+static void measure(struct importing *m, struct backbone_shape *s)
+{
+    s->patch = patch_of(m, import_find(m, "embedding/kernel"));
+    s->channels = 3;
+    s->depth = import_depth(m, "Transformer/encoderblock_", '/');
+    s->width = import_size_of(m, "embedding/kernel", 4, 3);
+    s->width = s->width ? s->width : block_size(m, s->depth, 'D');
+    s->heads = block_size(m, s->depth, 'H');
+    s->hidden = block_size(m, s->depth, 'M');
+    s->side = import_side(m, "Transformer/posembed_input/pos_embedding", s->patch ? s->patch : 1);
 }
 
 static void fill_shape(const struct backbone_shape *s, const char *axes, struct part *part)

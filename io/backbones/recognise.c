@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/backbones/importing.h"
+#include "io/backbones/recognise.h"
 
 enum { CLASSES_21K = 21843, CLASSES_1K = 1000 };
 
@@ -55,61 +56,124 @@ static bool sine_positions(const struct backbone_weights *w)
     return true;
 }
 
-/* ---------------------------------------------------------------- by what is in the file */
+/* ---------------------------------------------------------------- from looks to a profile */
 
-static enum backbone_profile_id recognise_jax(struct importing *m)
+/* The one network that all five backbones are. */
+static bool is_vit_b16(const struct backbone_shape *s)
+{
+    return s->side == 224 && s->patch == 16 && s->width == 768 && s->depth == 12 && s->hidden == 3072;
+}
+
+static bool is_moco(const struct looks *l)
+{
+    return strstr(l->prefix, "base_encoder.") || strstr(l->prefix, "momentum_encoder.") || l->sines;
+}
+
+enum backbone_profile_id looks_profile(const struct looks *l)
+{
+    bool bare = l->pickled && !*l->prefix && !l->head;
+
+    if (!is_vit_b16(l->shape))
+        return PROFILE_TIMM;
+    if (l->jax)
+        return l->pre_logits ? PROFILE_SUP21K : PROFILE_TIMM;
+    if (is_moco(l)) /* the momentum encoder is a shadow of what was published */
+        return strstr(l->prefix, "momentum_encoder.") ? PROFILE_TIMM : PROFILE_MOCO1K;
+    if (!strcmp(l->root, "teacher") && !strcmp(l->prefix, "backbone."))
+        return l->masks ? PROFILE_IBOT21K : PROFILE_DINO1K;
+    if (bare && !strcmp(l->root, "state_dict"))
+        return PROFILE_IBOT1K;
+    return bare && !*l->root ? PROFILE_DINO1K : PROFILE_TIMM;
+}
+
+int looks_heads(const struct looks *l, const struct backbone_profile *wanted)
+{
+    const struct backbone_profile *p = is_moco(l) ? &backbone_profiles[PROFILE_MOCO1K] : wanted;
+
+    return p && p->heads && l->shape->width % p->heads == 0 ? p->heads : backbone_usual_heads(l->shape->width);
+}
+
+/* ---------------------------------------------------------------- what is in the file */
+
+/* A training checkpoint of iBOT, which masks patches; DINO's does not. */
+static bool masks_patches(const struct importing *m)
+{
+    return ending(m, "student", "masked_embed") || ending(m, "teacher", "last_layer2.weight_g") ||
+           ending(m, "teacher", "last_layer2.weight_v");
+}
+
+static struct looks look_at(const struct importing *m, const struct backbone_weights *w)
+{
+    bool jax = m->naming == &jax_naming;
+
+    return (struct looks){.shape = &w->shape,
+                          .jax = jax,
+                          .pickled = strstr(m->file->container, "pth") != NULL,
+                          .root = m->report->root,
+                          .prefix = m->report->prefix,
+                          .head = any_behind_prefix(m, jax ? "head/" : "head."),
+                          .pre_logits = any_behind_prefix(m, jax ? "pre_logits/" : "pre_logits."),
+                          .masks = masks_patches(m),
+                          .sines = sine_positions(w)};
+}
+
+/* Of Google's files, which. */
+static void note_jax(struct importing *m, const struct looks *l)
 {
     const struct tensor_info *head = import_find(m, "head/kernel");
     uint64_t classes = head && head->rank == 2 ? head->shape[1] : 0;
 
-    if (import_find(m, "pre_logits/kernel")) {
+    if (l->pre_logits)
         import_note(m, "this is orig-21k, the original ImageNet-21k backbone (it has pre_logits)");
-        return PROFILE_SUP21K;
-    }
-    import_note(m, "this is %s, not the original ImageNet-21k backbone (no pre_logits)",
-                classes == CLASSES_21K  ? "augreg-21k"
-                : classes == CLASSES_1K ? "fine-tuned-1k"
-                                        : "a backbone without a known head");
-    return PROFILE_TIMM;
+    else
+        import_note(m, "this is %s, not the original ImageNet-21k backbone (no pre_logits)",
+                    classes == CLASSES_21K  ? "augreg-21k"
+                    : classes == CLASSES_1K ? "fine-tuned-1k"
+                                            : "a backbone without a known head");
 }
 
-/* A training checkpoint of iBOT or DINO: a teacher beside a student.  iBOT masks patches. */
-static enum backbone_profile_id recognise_teacher(const struct importing *m)
+/* Google's original has the representation layer.  What others made of it (timm's orig_in21k) may lack both layer and head,
+ * but a head alone is that of another training. */
+static bool other_than_sup21k(const struct looks *l)
 {
-    bool masks = ending(m, "student", "masked_embed") || ending(m, "teacher", "last_layer2.weight_g") ||
-                 ending(m, "teacher", "last_layer2.weight_v");
-
-    return masks ? PROFILE_IBOT21K : PROFILE_DINO1K;
+    return l->jax ? !l->pre_logits : l->head && !l->pre_logits;
 }
 
-static enum backbone_profile_id recognise_torch(const struct importing *m, const struct backbone_weights *w)
+static int choose_heads(struct importing *m, const struct looks *l, struct backbone_shape *s)
 {
-    const char *root = m->report->root, *prefix = m->report->prefix;
+    int usual = backbone_usual_heads(s->width);
 
-    if (strstr(prefix, "base_encoder.") || sine_positions(w))
-        return PROFILE_MOCO1K;
-    if (!strcmp(root, "teacher") && !strcmp(prefix, "backbone."))
-        return recognise_teacher(m);
-    if (any_behind_prefix(m, "head.") || *prefix || strcmp(m->file->container, "safetensors") == 0 ||
-        strcmp(m->file->container, "hdf5") == 0)
-        return PROFILE_TIMM;
-    return !strcmp(root, "state_dict") ? PROFILE_IBOT1K : !*root ? PROFILE_DINO1K : PROFILE_TIMM;
+    if (s->heads)
+        return 0;
+    s->heads = looks_heads(l, m->wanted);
+    if (!s->heads)
+        return fault_set(
+            m->e, FAULT_MISSING,
+            "%s: the file does not say how many attention heads a network of width %d has; say it with --heads N",
+            m->file->source.name, s->width);
+    if (s->heads != usual)
+        import_note(m, "taken to have %d attention heads, as MoCo v3's networks of any width; --heads N says otherwise",
+                    s->heads);
+    return 0;
 }
 
-const struct backbone_profile *import_recognise(struct importing *m, const struct backbone_weights *w)
+int import_recognise(struct importing *m, struct backbone_weights *w)
 {
-    const struct backbone_profile *found;
+    const struct looks l = look_at(m, w);
+    const struct backbone_profile *found = &backbone_profiles[looks_profile(&l)];
 
-    found = &backbone_profiles[m->naming == &jax_naming ? recognise_jax(m) : recognise_torch(m, w)];
+    if (l.jax)
+        note_jax(m, &l);
     if (!m->wanted)
         import_note(m, "taken for profile %s (%s) from the names and places of its tensors%s", found->name,
                     found->title, found == &backbone_profiles[PROFILE_TIMM] ? "" : "; --profile says it for sure");
-    if (m->wanted == &backbone_profiles[PROFILE_SUP21K] && m->naming == &jax_naming && found != m->wanted)
-        import_note(m, "WARNING: this is not the backbone sup21k of the papers; accuracies will not match theirs");
-    if (m->wanted == &backbone_profiles[PROFILE_MOCO1K] && !sine_positions(w))
+    if (m->wanted == &backbone_profiles[PROFILE_SUP21K] && other_than_sup21k(&l))
+        import_note(m, "WARNING: this is not the backbone sup21k of the papers%s; accuracies will not match theirs",
+                    l.jax ? "" : " (it has a head, and the original's files have none or pre_logits with it)");
+    if (m->wanted == &backbone_profiles[PROFILE_MOCO1K] && !l.sines)
         import_note(m, "WARNING: its position embedding is not the fixed one of MoCo v3, so this is another backbone");
-    found = m->wanted ? m->wanted : found;
-    if (found->advice)
-        import_note(m, "%s", found->advice);
-    return found;
+    m->report->profile = m->wanted ? m->wanted : found;
+    if (m->report->profile->advice)
+        import_note(m, "%s", m->report->profile->advice);
+    return choose_heads(m, &l, &w->shape);
 }

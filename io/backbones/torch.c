@@ -6,35 +6,58 @@
 
 enum { CHANNELS = 3 };
 
-/* (D, 3, p, p), or (D, 3 p p) as very old files have it; 0 and a problem for others. */
+/* (D, 3, p, p), or (D, 3 p p) as very old files have it; 0 for others, and a problem. */
 static int patch_of(struct importing *m, const struct tensor_info *t)
 {
-    char have[SIZES_TEXT];
-
+    if (!t)
+        return 0;
     if (t->rank == 4 && t->shape[1] == CHANNELS && t->shape[2] == t->shape[3] && t->shape[2] <= INT16_MAX)
         return (int)t->shape[2];
     for (int patch = 1; t->rank == 2 && patch <= 64; patch++)
         if (t->shape[1] == CHANNELS * (uint64_t)patch * (uint64_t)patch)
             return patch;
-    import_problem(m, FAULT_SHAPE, "%s has shape %s, which is no square patch of 3 channels", t->name,
-                   sizes_text(have, t->rank, t->shape));
+    import_wrong(m, t, "which is no square patch of 3 channels");
     return 0;
 }
 
-static int measure(struct importing *m, struct backbone_shape *s)
+static int width_of(const struct importing *m)
 {
-    const struct tensor_info *patches = import_need(m, "patch_embed.proj.weight", -1);
-    const struct tensor_info *positions = import_need(m, "pos_embed", 3);
-    const struct tensor_info *fc1 = import_need(m, "blocks.0.mlp.fc1.weight", 2);
+    static const struct {
+        const char *name;
+        int rank, axis;
+    } tells[] = {{"patch_embed.proj.weight", -1, 0}, {"cls_token", 3, 2}, {"norm.weight", 1, 0}, {"pos_embed", 3, 2}};
+    int width = 0;
 
-    s->depth = import_depth(m, "blocks.", '.');
-    if (!patches || !positions || !fc1 || !(s->patch = patch_of(m, patches)))
-        return import_settle(m);
+    for (size_t i = 0; i < sizeof tells / sizeof *tells && !width; i++)
+        width = import_size_of(m, tells[i].name, tells[i].rank, tells[i].axis);
+    return width;
+}
+
+/* Any block tells it. */
+static int hidden_of(const struct importing *m, int depth)
+{
+    char name[64];
+    int hidden = 0;
+
+    for (int i = 0; i < depth && !hidden; i++) {
+        snprintf(name, sizeof name, "blocks.%d.mlp.fc1.weight", i);
+        hidden = import_size_of(m, name, 2, 0);
+        snprintf(name, sizeof name, "blocks.%d.mlp.fc1.bias", i);
+        hidden = hidden ? hidden : import_size_of(m, name, 1, 0);
+        snprintf(name, sizeof name, "blocks.%d.mlp.fc2.weight", i);
+        hidden = hidden ? hidden : import_size_of(m, name, 2, 1);
+    }
+    return hidden;
+}
+
+static void measure(struct importing *m, struct backbone_shape *s)
+{
     s->channels = CHANNELS;
-    s->width = import_size(patches->shape[0]);
-    s->hidden = import_size(fc1->shape[0]);
-    s->side = import_side(m, "pos_embed", positions->shape[1], s->patch);
-    return import_settle(m);
+    s->patch = patch_of(m, import_find(m, "patch_embed.proj.weight"));
+    s->width = width_of(m);
+    s->depth = import_depth(m, "blocks.", '.');
+    s->hidden = hidden_of(m, s->depth);
+    s->side = import_side(m, "pos_embed", s->patch ? s->patch : 1);
 }
 
 static int parts(const struct importing *m, const struct backbone_shape *shape, const struct backbone_tensor *t,

@@ -3,15 +3,17 @@
     backbone_files.py FOLDER
 
 writes  good/<file>          a Vision Transformer as a profile has it, by torch, NumPy, h5py; safetensors by hand
-        good.txt             lines: file, profile, profile recognised without being told, side, patch, heads, SHA-256
+        good.txt             lines: file, profile, side, patch, heads, SHA-256
         reference.h5         images, and the features that PyTorch computes from each profile's weights; resampled positions
         valid/               tiny files to cut off
         bad/<n>--<KIND>      files that must be refused with that kind (io/containers/fault.h)
         pickles/<n>--<KIND>  bare pickles that must be; <n>--OK must be read
-Status 77: a library is missing.
+Without torch: no reference.h5, few good ones, and what torch would write as it writes it, by hand.
+Status 77: another library is missing.
 """
 import collections
 import hashlib
+import io
 import json
 import pathlib
 import pickle
@@ -25,97 +27,14 @@ try:
     import argparse
     import h5py
     import numpy as np
-    import torch
 except ImportError as error:
     print(error)
     sys.exit(77)
-
-# ---------------------------------------------------------------- the network, written with PyTorch's own modules
-
-
-class Attention(torch.nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.qkv = torch.nn.Linear(width, 3 * width)
-        self.proj = torch.nn.Linear(width, width)
-
-    def forward(self, x):
-        n, t, d = x.shape
-        q, k, v = (part.view(n, t, self.heads, d // self.heads).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
-        weights = (q @ k.transpose(-1, -2) / (d // self.heads) ** 0.5).softmax(-1)
-        return self.proj((weights @ v).transpose(1, 2).reshape(n, t, d))
-
-
-class Mlp(torch.nn.Module):
-    def __init__(self, width, hidden):
-        super().__init__()
-        self.fc1 = torch.nn.Linear(width, hidden)
-        self.fc2 = torch.nn.Linear(hidden, width)
-
-    def forward(self, x):
-        return self.fc2(torch.nn.functional.gelu(self.fc1(x)))
-
-
-class Block(torch.nn.Module):
-    def __init__(self, width, heads, hidden):
-        super().__init__()
-        self.norm1 = torch.nn.LayerNorm(width, eps=1e-6)
-        self.attn = Attention(width, heads)
-        self.norm2 = torch.nn.LayerNorm(width, eps=1e-6)
-        self.mlp = Mlp(width, hidden)
-
-    def forward(self, x):
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
-class Patches(torch.nn.Module):
-    def __init__(self, width, patch):
-        super().__init__()
-        self.proj = torch.nn.Conv2d(3, width, patch, patch)
-
-
-class Vit(torch.nn.Module):
-    def __init__(self, side=16, patch=4, width=32, heads=4, depth=3, hidden=64):
-        super().__init__()
-        self.side, self.patch, self.heads = side, patch, heads
-        self.cls_token = torch.nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = torch.nn.Parameter(torch.zeros(1, 1 + (side // patch) ** 2, width))
-        self.patch_embed = Patches(width, patch)
-        self.blocks = torch.nn.ModuleList(Block(width, heads, hidden) for _ in range(depth))
-        self.norm = torch.nn.LayerNorm(width, eps=1e-6)
-
-    def forward(self, images):
-        x = self.patch_embed.proj(images).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)[:, 0], x[:, 0]
-
-
-def sine_positions(side, width):
-    """MoCo v3's: by the formula, the class token zero."""
-    omega = 10000.0 ** (-np.arange(width // 4) / (width // 4))
-    rows = [np.zeros(width)]
-    for r in range(side):
-        for c in range(side):
-            rows.append(np.concatenate([np.sin(r * omega), np.cos(r * omega), np.sin(c * omega), np.cos(c * omega)]))
-    return torch.tensor(np.array(rows)[None], dtype=torch.float32)
-
-
-def network(seed, sines=False):
-    torch.manual_seed(seed)
-    vit = Vit()
-    for p in vit.parameters():
-        torch.nn.init.normal_(p, std=0.25)
-    if sines:
-        vit.pos_embed.data = sine_positions(4, 32)
-    return vit
-
-
-def arrays(vit):
-    return collections.OrderedDict((name, p.detach()) for name, p in vit.named_parameters())
+try:
+    import torch
+    from backbone_network import arrays, network
+except ImportError:
+    torch = None
 
 
 def ordered(weights):
@@ -127,16 +46,27 @@ def digest(weights):
     """What io/backbones/sums.h says of the tensors."""
     h = hashlib.sha256()
     for name in ordered(weights):
-        h.update(name.encode() + b"\0" + weights[name].float().numpy().astype("<f4").tobytes())
+        h.update(name.encode() + b"\0" + floats(weights[name]).astype("<f4").tobytes())
     return h.hexdigest()
 
 
 # ---------------------------------------------------------------- containers
 
-SAFE = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64"}
+SAFE = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64"}
+
+
+def type_of(t):
+    """"float32", of torch's tensors and NumPy's arrays."""
+    return str(t.dtype).replace("torch.", "")
+
+
+def floats(t):
+    return np.asarray(t, "f4") if isinstance(t, np.ndarray) else t.float().numpy()
 
 
 def raw(t):
+    if isinstance(t, np.ndarray):
+        return t.tobytes()
     t = t.contiguous()
     return t.view(torch.int16).numpy().tobytes() if t.dtype == torch.bfloat16 else t.numpy().tobytes()
 
@@ -147,7 +77,7 @@ def safetensors(tensors, metadata=None, pad=True):
         header["__metadata__"] = metadata
     for name, t in tensors.items():
         bytes_ = raw(t)
-        header[name] = {"dtype": SAFE[t.dtype], "shape": list(t.shape), "data_offsets": [len(body), len(body) + len(bytes_)]}
+        header[name] = {"dtype": SAFE[type_of(t)], "shape": list(t.shape), "data_offsets": [len(body), len(body) + len(bytes_)]}
         body += bytes_
     return safe_file(json.dumps(header, separators=(",", ":")), body, pad)
 
@@ -161,7 +91,7 @@ def safe_file(header, body=b"", pad=True):
 
 def jax(weights, heads, prefix=""):
     """timm's names and layouts to those of Google's JAX code."""
-    w = {n: t.float().numpy() for n, t in weights.items()}
+    w = {n: floats(t) for n, t in weights.items()}
     width = w["norm.weight"].shape[0]
     out = {"cls": w["cls_token"], "Transformer/posembed_input/pos_embedding": w["pos_embed"],
            "embedding/kernel": w["patch_embed.proj.weight"].transpose(2, 3, 1, 0), "embedding/bias": w["patch_embed.proj.bias"],
@@ -187,7 +117,7 @@ def hdf5(path, weights, heads):
     with h5py.File(path, "w") as f:
         f.attrs["format"], f.attrs["num_heads"] = np.bytes_("vit-backbone"), heads
         for name, t in weights.items():
-            f["tensors/" + name] = t.float().numpy()
+            f["tensors/" + name] = floats(t)
 
 
 # ---------------------------------------------------------------- profiles
@@ -249,37 +179,36 @@ def good_files(folder, table, reference):
             normed, plain = vit(images)
         reference[f"{profile}/final"], reference[f"{profile}/fc_norm"] = normed.numpy(), plain.numpy()
 
-        def note(name, recognised, told=profile, weights=w):
-            table.append(f"{name} {told} {recognised} 16 4 4 {digest(weights)}")
+        def note(name):
+            table.append(f"{name} {profile} 16 4 4 {digest(w)}")
 
         def path(name):
             return folder / f"{profile}{name}"
 
         whole = w if profile == "sup21k" else build(w, 4)
-        seen = {"sup21k": "dino1k"}.get(profile, profile)  # bare names without a head look like DINO's file
         for ending, options in (("", {}), ("-proto4", {"pickle_protocol": 4}),
                                 ("-legacy", {"_use_new_zipfile_serialization": False})):
             torch.save(whole, path(ending + ".pth"), **options)
-            note(f"{profile}{ending}.pth", seen)
+            note(f"{profile}{ending}.pth")
         flat = prefixed(w, FLAT.get(profile, ""))
         path(".safetensors").write_bytes(safetensors({**flat, "empty.num_batches_tracked": torch.zeros(0, 2)}
                                                      if profile == "dino1k" else flat, {"format": "pt"}))
-        note(f"{profile}.safetensors", "moco1k" if profile == "moco1k" else "timm")
+        note(f"{profile}.safetensors")
         hdf5(path(".h5"), w, 4)
-        note(f"{profile}.h5", "moco1k" if profile == "moco1k" else "timm")
+        note(f"{profile}.h5")
         j = jax(w, 4)
         extra = {"pre_logits/kernel": np.zeros((32, 32), "f4"), "pre_logits/bias": np.zeros(32, "f4"),
                  "head/kernel": np.zeros((32, 10), "f4"), "head/bias": np.zeros(10, "f4")}
         np.savez(path(".npz"), **j, **extra)
-        note(f"{profile}.npz", "sup21k")
+        note(f"{profile}.npz")
     variants(folder, table, arrays(network(0)))
     odd_containers(folder, table, arrays(network(0)))
 
 
 def variants(folder, table, w):
     """One set of weights in all the forms that a container allows."""
-    def note(name, recognised="timm", profile="timm", weights=w):
-        table.append(f"{name} {profile} {recognised} 16 4 4 {digest(weights)}")
+    def note(name, weights=w):
+        table.append(f"{name} timm 16 4 4 {digest(weights)}")
 
     j = jax(w, 4, "opt/target/")
     np.savez_compressed(folder / "v-deflated.npz", **j)
@@ -301,10 +230,10 @@ def variants(folder, table, w):
     np.savez(folder / "v-half.npz", **{n: a.astype("f2") for n, a in jax(w, 4).items()})
     note("v-half.npz", weights=halves)
     torch.save(halves, folder / "v-half.pth")
-    note("v-half.pth", "dino1k", weights=halves)
+    note("v-half.pth", weights=halves)
     brain = collections.OrderedDict((n, t.bfloat16()) for n, t in w.items())
     torch.save(brain, folder / "v-bf16.pth")
-    note("v-bf16.pth", "dino1k", weights=brain)
+    note("v-bf16.pth", weights=brain)
     (folder / "v-bf16.safetensors").write_bytes(safetensors(brain, pad=False))
     note("v-bf16.safetensors", weights=brain)
     with h5py.File(folder / "v-bf16.h5", "w") as f:
@@ -319,7 +248,7 @@ def variants(folder, table, w):
     note("v-half.h5", weights=halves)
     wide = collections.OrderedDict((n, t.double() * (1 + 2 ** -40)) for n, t in w.items())
     torch.save(wide, folder / "v-double.pth", _use_new_zipfile_serialization=False)
-    note("v-double.pth", "dino1k", weights=wide)
+    note("v-double.pth", weights=wide)
     # views into one flat buffer, a transpose, parameters, a module's OrderedDict with its _metadata
     flat = torch.cat([t.reshape(-1) for t in w.values()])
     views, at = collections.OrderedDict(), 0
@@ -331,15 +260,15 @@ def variants(folder, table, w):
     torch.save({"model": views, "x": {"y": views[key]}}, folder / "v-views.pth")
     note("v-views.pth")
     torch.save(views, folder / "v-views-legacy.pth", _use_new_zipfile_serialization=False)
-    note("v-views-legacy.pth", "dino1k")
+    note("v-views-legacy.pth")
     torch.save({"state_dict": network(0).state_dict(), "optimizer": optimizer(w)}, folder / "v-module.pth")
-    note("v-module.pth", "ibot1k")
+    note("v-module.pth")
     (folder / "v-ancient.pth").write_bytes(ancient(w))
-    note("v-ancient.pth", "dino1k")
+    note("v-ancient.pth")
     old = collections.OrderedDict(w)
     old["patch_embed.proj.weight"] = w["patch_embed.proj.weight"].reshape(32, 48)
     torch.save(old, folder / "v-oldpatch.pth")
-    note("v-oldpatch.pth", "dino1k")
+    note("v-oldpatch.pth")
     (folder / "v-escapes.safetensors").write_bytes(
         safetensors({**w, "head.\u00e9\n\"\\": torch.zeros(2), "head.scalar": torch.tensor(1.0),
                      "head.empty": torch.zeros(0, 3)}, {"a\"b": "c\\d"}))
@@ -350,7 +279,19 @@ def variants(folder, table, w):
         for n, d in swapped.items():
             z.writestr(n, np.frombuffer(d, "<u2").byteswap().tobytes() if "/data/" in n else d)
         z.writestr(entries[0][0].split("/")[0] + "/byteorder", "big")
-    note("v-bigendian.pth", "dino1k", weights=halves)
+    note("v-bigendian.pth", weights=halves)
+
+
+def by_hand_files(folder, table):
+    """The tiny network, every container without torch."""
+    w = tiny()
+    (folder / "v-by-hand.pth").write_bytes(by_hand(w))
+    (folder / "v-by-hand-legacy.pth").write_bytes(legacy_by_hand(w))
+    (folder / "v-by-hand.safetensors").write_bytes(safetensors(w))
+    np.savez(folder / "v-by-hand.npz", **jax(w, HEADS))
+    hdf5(folder / "v-by-hand.h5", w, HEADS)
+    for ending in (".pth", "-legacy.pth", ".safetensors", ".npz", ".h5"):
+        table.append(f"v-by-hand{ending} timm {PATCH * GRID} {PATCH} {HEADS} {digest(w)}")
 
 
 def odd_containers(folder, table, w):
@@ -398,12 +339,13 @@ def positions(reference):
 # ---------------------------------------------------------------- a tiny network for files that must be refused
 
 D, HEADS, DEPTH, PATCH, GRID, HIDDEN = 8, 2, 2, 4, 2, 16
+SIX = np.arange(6, dtype="f4").tobytes()
 
 
 def values(name, shape):
     s, n = zlib.crc32(name.encode()), int(np.prod(shape))
     i = np.arange(1, n + 1, dtype=np.uint64)
-    return torch.tensor((((s + 2654435761 * i) & 0xFFFFFFFF) >> 8).astype("f8") / 2 ** 24 - 0.5, dtype=torch.float32).view(shape)
+    return ((((s + 2654435761 * i) & 0xFFFFFFFF) >> 8).astype("f8") / 2 ** 24 - 0.5).astype("f4").reshape(shape)
 
 
 def tiny():
@@ -575,16 +517,14 @@ def ancient(w):
         pairs.append(b"](" + old_text(n) + name("torch._utils", "_rebuild_tensor") + tuple_of(store, number(0), sizes, strides) + b"R" + b"e")
         at += t.numel()
     body = name("collections", "OrderedDict") + b"](" + b"".join(pairs) + b"e\x85R"
-    head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + \
-        pickle.dumps(dict(protocol_version=1001, little_endian=True, type_sizes=dict(short=2, int=4, long=4)), 2)
-    return head + whole(body) + whole(b"](" + old_text("12345") + b"e") + struct.pack("<q", total) + b"".join(map(raw, w.values()))
+    return LEGACY_HEAD + whole(body) + whole(b"](" + old_text("12345") + b"e") + struct.pack("<q", total) + b"".join(map(raw, w.values()))
 
 
 # ---------------------------------------------------------------- files that must be refused
 
 def bad_zips():
     w = tiny()
-    members = [Entry("a/data.pkl", whole(dict_of(w=tensor([2, 3])))), Entry("a/data/0", raw(torch.arange(6.0))), Entry("a/version", b"3\n")]
+    members = [Entry("a/data.pkl", whole(dict_of(w=tensor([2, 3])))), Entry("a/data/0", SIX), Entry("a/version", b"3\n")]
     pkl = members[0]
 
     def swapped(index, **changes):
@@ -618,13 +558,13 @@ def bad_zips():
     yield "zip-bomb", zip_file([pkl, bomb_entry(body, 10 << 30)]), "E_LIMIT"
     yield "zip-bomb-pickle", zip_file([bomb_entry(body, 3 << 30, "a/data.pkl")]), "E_LIMIT"
     yield "zip-bomb-storage", zip_file([pkl, bomb_entry(body, 64 << 20)]), "E_RANGE"
-    whole_data = raw(torch.arange(6.0)) * 100
+    whole_data = SIX * 100
     packed = Entry("a/data/0", whole_data, method=8)
     big = Entry("a/data.pkl", whole(dict_of(w=tensor([600], store=storage(count=600)))))
     cut = Entry("a/data/0", whole_data, method=8, csize=len(packed.body) - 9)
     cut.body = cut.body[:-9]
     yield "zip-deflate-short", zip_file([big, cut]), "E_CRC E_TRUNC"
-    flipped = Entry("a/data/0", raw(torch.arange(6.0)))
+    flipped = Entry("a/data/0", SIX)
     flipped.body = flipped.body[:7] + b"\x01" + flipped.body[8:]
     yield "zip-flipped", zip_file([pkl, flipped]), "E_CRC"
     flipped = Entry("a/data/0", whole_data, method=8)
@@ -653,7 +593,7 @@ def bomb_entry(body, size, name="a/data/0"):
 
 
 def bad_tensors():
-    six = raw(torch.arange(6.0))
+    six = SIX
     cases = [("size-negative", tensor([-2, 3], [3, 1]), "E_RANGE"), ("stride-negative", tensor([2, 3], [3, -1]), "E_RANGE"),
              ("offset-negative", tensor([2, 3], offset=-1), "E_RANGE"), ("offset-last", tensor([2], offset=5), "E_RANGE"),
              ("extent", tensor([2, 3], offset=1), "E_RANGE"), ("overflow", tensor([2 ** 32, 2 ** 32], [0, 0]), "E_OVERFLOW"),
@@ -674,11 +614,53 @@ def bad_tensors():
     yield "root-module", with_storages(name("torchvision.models", "VisionTransformer") + b")\x81}b", six), "E_UNSUPPORTED"
 
 
-def save(weights, **options):
-    import io
+def save(weights, legacy=False):
+    """By torch; by hand without it."""
+    if not torch:
+        return legacy_by_hand(weights) if legacy else by_hand(weights)
     out = io.BytesIO()
-    torch.save(weights, out, **options)
+
+    def tensors(of):
+        return type(of)((n, tensors(t) if isinstance(t, dict) else torch.as_tensor(t)) for n, t in of.items())
+
+    torch.save(tensors(weights), out, _use_new_zipfile_serialization=not legacy)
     return out.getvalue()
+
+
+STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "float16": "HalfStorage", "int64": "LongStorage",
+            "complex64": "ComplexFloatStorage"}
+
+
+def pickled(weights, data, view=b""):
+    """A dict of tensors, and of such dicts, as a pickle; their bytes go into the list `data`."""
+    items = b""
+    for n, t in weights.items():
+        if isinstance(t, dict):
+            items += short(n) + pickled(t, data, view)
+            continue
+        store = tuple_of(short("storage"), name("torch", STORAGES[type_of(t)]), short(str(len(data))), short("cpu"), number(t.size), view) + b"Q"
+        items += short(n) + tensor(list(t.shape), store=store)
+        data.append(t)
+    return b"}(" + items + b"u"
+
+
+def by_hand(weights, extra=b"", records=()):
+    """A zip .pth; extra: more keys and values of the outer dict."""
+    data = []
+    body = pickled(weights, data)[:-1] + extra + b"u"
+    return zip_file([Entry("a/data.pkl", whole(body))] + [Entry(f"a/data/{i}", raw(t)) for i, t in enumerate(data)] +
+                    [Entry("a/version", b"3\n"), *records])
+
+
+LEGACY_HEAD = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + \
+    pickle.dumps(dict(protocol_version=1001, little_endian=True, type_sizes=dict(short=2, int=4, long=4)), 2)
+
+
+def legacy_by_hand(weights):
+    data = []
+    body = whole(pickled(weights, data, b"N"))
+    return LEGACY_HEAD + body + pickle.dumps([str(i) for i in range(len(data))], 2) + \
+        b"".join(struct.pack("<q", t.size) + raw(t) for t in data)
 
 
 def changed(**changes):
@@ -693,27 +675,27 @@ def changed(**changes):
 
 
 def bad_weights():
-    nan = tiny()["norm.bias"].clone()
+    nan = tiny()["norm.bias"].copy()
     nan[3] = float("nan")
-    inf = nan.clone()
+    inf = nan.copy()
     inf[3] = float("inf")
     cases = [("nan", changed(norm__bias=nan), "E_NONFINITE"), ("inf", changed(norm__bias=inf), "E_NONFINITE"),
-             ("double-inf", changed(norm__bias=torch.full((8,), 1e300, dtype=torch.float64)), "E_NONFINITE"),
-             ("shape", changed(blocks__1__attn__qkv__weight=torch.zeros(24, 7)), "E_SHAPE"),
-             ("rank", changed(norm__bias=torch.zeros(1, 8)), "E_SHAPE"),
+             ("double-inf", changed(norm__bias=np.full(8, 1e300)), "E_NONFINITE"),
+             ("shape", changed(blocks__1__attn__qkv__weight=np.zeros((24, 7), "f4")), "E_SHAPE"),
+             ("rank", changed(norm__bias=np.zeros((1, 8), "f4")), "E_SHAPE"),
              ("missing", changed(blocks__1__norm2__bias=None), "E_MISSING"),
              ("missing-patches", changed(patch_embed__proj__weight=None), "E_MISSING"),
              ("missing-positions", changed(pos_embed=None), "E_MISSING"),
              ("missing-norm", changed(norm__weight=None), "E_MISSING"),
-             ("integers", changed(norm__bias=torch.zeros(8, dtype=torch.int64)), "E_DTYPE"),
-             ("complex", changed(norm__bias=torch.zeros(8, dtype=torch.complex64)), "E_DTYPE"),
-             ("unknown", changed(extra__weight=torch.zeros(2)), "E_UNKNOWN_KEY"),
-             ("channels", changed(patch_embed__proj__weight=torch.zeros(8, 1, 4, 4)), "E_SHAPE"),
-             ("positions", changed(pos_embed=torch.zeros(1, 6, 8)), "E_SHAPE"),
-             ("no-heads", collections.OrderedDict((n, torch.zeros([9 if s == 8 else 27 if s == 24 else s for s in t.shape]))
+             ("integers", changed(norm__bias=np.zeros(8, "i8")), "E_DTYPE"),
+             ("complex", changed(norm__bias=np.zeros(8, "c8")), "E_DTYPE"),
+             ("unknown", changed(extra__weight=np.zeros((2), "f4")), "E_UNKNOWN_KEY"),
+             ("channels", changed(patch_embed__proj__weight=np.zeros((8, 1, 4, 4), "f4")), "E_SHAPE"),
+             ("positions", changed(pos_embed=np.zeros((1, 6, 8), "f4")), "E_SHAPE"),
+             ("no-heads", collections.OrderedDict((n, np.zeros([9 if s == 8 else 27 if s == 24 else s for s in t.shape], "f4"))
                                                   for n, t in tiny().items()), "E_SHAPE"),
-             ("hugging-face", {"vit.embeddings.cls_token": torch.zeros(1, 1, 8), "vit.encoder.layer.0.attention.attention.query.weight":
-                               torch.zeros(8, 8)}, "E_MISSING"),
+             ("hugging-face", {"vit.embeddings.cls_token": np.zeros((1, 1, 8), "f4"), "vit.encoder.layer.0.attention.attention.query.weight":
+                               np.zeros((8, 8), "f4")}, "E_MISSING"),
              ("empty", {}, "E_MISSING"),
              ("two-roots", {"teacher": tiny(), "model": tiny()}, "E_DUP"),
              ("student", {"student": tiny()}, "E_MISSING"),
@@ -724,19 +706,18 @@ def bad_weights():
                 "blocks.0.attn.v_bias", "blocks.0.attn.rel_pos_h", "reg_token", "attn_pool.q", "patch_embed.norm.weight",
                 "patch_embed.backbone.conv.weight"):
         w = tiny()
-        w[key] = torch.zeros(2)
+        w[key] = np.zeros((2), "f4")
         cases.append(("changes-" + key, w, "E_UNKNOWN_KEY"))
     for case, w, kind in cases:
         yield "weights-" + case, save(w), kind
     pairs = b"".join(short(n) + tensor([2, 3]) for n in ("patch_embed.proj.weight", "patch_embed.proj.weight"))
-    yield "weights-twice", with_storages(b"}(" + pairs + b"u", raw(torch.arange(6.0))), "E_DUP"
+    yield "weights-twice", with_storages(b"}(" + pairs + b"u", SIX), "E_DUP"
 
 
 def bad_legacy():
     w = tiny()
-    good = save(w, _use_new_zipfile_serialization=False)
+    good = save(w, legacy=True)
     at, parts = 0, []
-    import io
     stream = io.BytesIO(good)
     for i in range(5):  # where each pickle ends
         at = stream.tell()
@@ -817,7 +798,7 @@ def bad_safetensors():
     for case, (header, kind) in cases.items():
         yield "safe-" + case, safe_file(header, bytes(8)), kind
     ints = collections.OrderedDict(w)
-    ints["norm.bias"] = torch.zeros(8, dtype=torch.int64)
+    ints["norm.bias"] = np.zeros(8, "i8")
     yield "safe-integers", safetensors(ints), "E_DTYPE"
 
 
@@ -830,7 +811,6 @@ def bad_arrays():
     good = jax(tiny(), HEADS)
 
     def archive(entry, name="cls"):
-        import io
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as z:
             for n, a in good.items():
@@ -890,7 +870,6 @@ def bad_arrays():
 
 
 def zip_of(named):
-    import io
     out = io.BytesIO()
     np.savez(out, **named)
     return out.getvalue()
@@ -914,7 +893,7 @@ def bad_hdf5(folder):
         with h5py.File(path, "w") as f:
             f.attrs["num_heads"] = HEADS
             for n, t in w.items():
-                f["tensors/" + n] = t.numpy()
+                f["tensors/" + n] = t
             change(f)
 
     def external(f):
@@ -1215,9 +1194,12 @@ def main():
         shutil.rmtree(folder / below, ignore_errors=True)  # an earlier version's files may have had other names
         (folder / below).mkdir(parents=True)
     table = []
-    with h5py.File(folder / "reference.h5", "w") as reference:
-        good_files(folder / "good", table, reference)
-        positions(reference)
+    by_hand_files(folder / "good", table)
+    (folder / "reference.h5").unlink(missing_ok=True)
+    if torch:
+        with h5py.File(folder / "reference.h5", "w") as reference:
+            good_files(folder / "good", table, reference)
+            positions(reference)
     (folder / "good.txt").write_text("\n".join(table) + "\n")
     for makes in (bad_zips, bad_tensors, bad_weights, bad_legacy, bad_safetensors, bad_arrays, bad_others,
                   bad_zip_frames, bad_zip_entries, bad_strides, bad_headers, bad_arrays_by_hand):
@@ -1230,7 +1212,7 @@ def main():
         (folder / "pickles" / f"{case}--{kind}").write_bytes(content)
     w = tiny()
     (folder / "valid" / "tiny.pth").write_bytes(save(w))
-    (folder / "valid" / "tiny-legacy.pth").write_bytes(save(w, _use_new_zipfile_serialization=False))
+    (folder / "valid" / "tiny-legacy.pth").write_bytes(save(w, legacy=True))
     (folder / "valid" / "tiny.safetensors").write_bytes(safetensors(w))
     (folder / "valid" / "v2.npz").write_bytes(zip_of({n: (a.view("u4") >> 16).astype("u2").view("V2") for n, a in
                                                       ((n, np.ascontiguousarray(a)) for n, a in jax(w, HEADS).items())}))
