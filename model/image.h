@@ -32,13 +32,18 @@ enum image_geometry { IMAGE_STRETCH, IMAGE_CENTRE };
 
 /* The options' names, and what they mean: name, test geometry, test filter, crop filter, least share of the area in a
  * random crop, brightness, mean, deviation.  A random crop has a ratio of its sides between 3/4 and 4/3; brightness b
- * is a factor from [1 - b, 1 + b]. */
+ * is a factor from [1 - b, 1 + b].  PLAIN to DEFAULT are what programs do whatever the backbone; INCEPTION and IMAGENET are
+ * DEFAULT with the statistics of a backbone's pre-training, under the names that those have elsewhere. */
 // clang-format off
 #define IMAGE_PIPELINES(P)                                                                                             \
     P(PLAIN, plain, IMAGE_STRETCH, IMAGE_BILINEAR, IMAGE_BILINEAR, 0.4f, 0, (0, 0, 0), (1, 1, 1))                      \
     P(CIFAR, cifar, IMAGE_CENTRE, IMAGE_BICUBIC, IMAGE_BICUBIC, 0.08f, 63 / 255.0, (0.5071f, 0.4867f, 0.4408f),        \
       (0.2675f, 0.2565f, 0.2761f))                                                                                     \
-    P(DEFAULT, default, IMAGE_CENTRE, IMAGE_BICUBIC, IMAGE_BILINEAR, 0.05f, 0, (0, 0, 0), (1, 1, 1))
+    P(DEFAULT, default, IMAGE_CENTRE, IMAGE_BICUBIC, IMAGE_BILINEAR, 0.05f, 0, (0, 0, 0), (1, 1, 1))                   \
+    P(INCEPTION, inception, IMAGE_CENTRE, IMAGE_BICUBIC, IMAGE_BILINEAR, 0.05f, 0, (0.5f, 0.5f, 0.5f),                 \
+      (0.5f, 0.5f, 0.5f))                                                                                              \
+    P(IMAGENET, imagenet, IMAGE_CENTRE, IMAGE_BICUBIC, IMAGE_BILINEAR, 0.05f, 0, (0.485f, 0.456f, 0.406f),             \
+      (0.229f, 0.224f, 0.225f))
 // clang-format on
 
 enum image_pipeline_id {

@@ -52,7 +52,7 @@ enum stage_kind {
     O(DATASET_SEQUENCE, "dataset.sequence", SEQUENCE, "natural", 0, 0, "", "", "IWEASJ", "which classes come in which task") \
     O(DATASET_TRAIN_PER_CLASS, "dataset.train_per_class", COUNT, "all", 1, 1e9, "", "images", "FIWEJ", "training images used of each class, the first ones in file order") \
     O(DATASET_TEST_PER_CLASS, "dataset.test_per_class", COUNT, "all", 1, 1e9, "", "images", "FIWEJ", "test images used of each class, the first ones in file order") \
-    O(DATASET_TRANSFORM, "dataset.transform", CHOICE, "plain", 0, 0, "plain|cifar|default|from_cifar", "", "FIWEJ", "pixels to network input: plain (resize to the input size), or the official code's pipelines (methods.md 4.3)") \
+    O(DATASET_TRANSFORM, "dataset.transform", CHOICE, "plain", 0, 0, "plain|cifar|default|from_cifar|inception|imagenet", "", "FIWEJ", "pixels to network input: plain (resize to the input size), the official code's pipelines, or inception and imagenet, which normalise as a backbone was pre-trained (methods.md 4.3)") \
     O(DATASET_AUGMENT, "dataset.augment", BOOL, "false", 0, 0, "", "", "IWJ", "train on randomly cropped and flipped images")   \
     O(FEATURE_POOL, "feature.pool", CHOICE, "token", 0, 0, "token|mean", "", "FIWEJ", "the feature: the class token or the mean over patch tokens") \
     O(FEATURE_NORM, "feature.norm", CHOICE, "final", 0, 0, "final|fc_norm", "", "FIWEASJ", "the backbone's final layer norm, or none and a trained one before the head (MoCo-v3, methods.md 3.4)") \

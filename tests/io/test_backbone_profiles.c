@@ -98,15 +98,8 @@ static void looks_decide_the_profile(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct backbone_shape shape = vit_b16;
         int *const sizes[] = {&shape.side, &shape.patch, &shape.width, &shape.depth, &shape.hidden};
-        const struct looks l = {&shape,
-                                cases[i].jax,
-                                cases[i].pickled,
-                                cases[i].root,
-                                cases[i].prefix,
-                                cases[i].head,
-                                cases[i].pre_logits,
-                                cases[i].masks,
-                                cases[i].sines};
+        const struct looks l = {&shape,        cases[i].jax,        cases[i].pickled, cases[i].root, cases[i].prefix,
+                                cases[i].head, cases[i].pre_logits, cases[i].masks,   cases[i].sines};
 
         if (looks_profile(&l) != cases[i].profile)
             fail_msg("case %zu: %s", i, backbone_profiles[looks_profile(&l)].name);
@@ -242,10 +235,11 @@ static void all_forms_hold_the_same_weights(void **state)
 
 static void heads_and_projectors_are_dropped(void **state)
 {
-    static const char *const names[] = {
-        "head_dist.weight",   "pre_logits.fc.weight", "mask_token",       "masked_embed",
-        "decoder_embed.weight", "decoder_pos_embed",  "last_layer.weight_g", "projector.0.weight",
-        "predictor.0.bias",   "projector.1.num_batches_tracked"};
+    static const char *const names[] = {"head_dist.weight",     "pre_logits.fc.weight",
+                                        "mask_token",           "masked_embed",
+                                        "decoder_embed.weight", "decoder_pos_embed",
+                                        "last_layer.weight_g",  "projector.0.weight",
+                                        "predictor.0.bias",     "projector.1.num_batches_tracked"};
     struct done d = import_good("dropped.safetensors", (struct import_options){.heads = 2});
 
     (void)state;
@@ -328,9 +322,12 @@ static void other_heads_than_sup21ks_are_warned_of(void **state)
     static const struct {
         const char *file, *profile;
         bool warned;
-    } cases[] = {{"tuned.safetensors", "sup21k", true}, {"tuned.pth", "sup21k", true},
-                 {"tuned.pth", NULL, false},            {"tuned.pth", "timm", false},
-                 {"original.pth", "sup21k", false},     {"headless.safetensors", "sup21k", false}};
+    } cases[] = {{"tuned.safetensors", "sup21k", true},
+                 {"tuned.pth", "sup21k", true},
+                 {"tuned.pth", NULL, false},
+                 {"tuned.pth", "timm", false},
+                 {"original.pth", "sup21k", false},
+                 {"headless.safetensors", "sup21k", false}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -399,14 +396,14 @@ static void assert_problems(const char *file, enum fault kind, const char *const
 static void everything_wrong_is_told_at_once(void **state)
 {
     static const char *const missing = "blocks.0.mlp.fc1.weight is missing";
-#define COMMON                                                                                               \
-    missing, "blocks.1.norm2.bias is missing", "norm.weight has shape (3,), expected (8,)",                 \
+#define COMMON                                                                                             \
+    missing, "blocks.1.norm2.bias is missing", "norm.weight has shape (3,), expected (8,)",                \
         "blocks.1.mlp.fc1.bias has shape (5,), expected (16,)", "blocks.0.ls1.gamma is function-changing", \
         "extra.weight is no tensor of this network"
     const char *const several[] = {COMMON, "pos_embed is missing", NULL};
     const char *const positions[] = {COMMON, "pos_embed has shape (1, 6, 8), whose positions", NULL};
-    const char *const patches[] = {
-        COMMON, "pos_embed is missing", "patch_embed.proj.weight has shape (8, 1, 4, 4), which is no square patch", NULL};
+    const char *const patches[] = {COMMON, "pos_embed is missing",
+                                   "patch_embed.proj.weight has shape (8, 1, 4, 4), which is no square patch", NULL};
     const char *const jax[] = {"Transformer/posembed_input/pos_embedding is missing",
                                "Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel is missing",
                                "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel is missing",

@@ -322,25 +322,77 @@ static void pipeline_checksums(void **state)
     free(bytes);
 }
 
-static void cifar_values(void **state)
+/* First and last pixel, and the sum, as torchvision 0.14 has them. */
+static void normalised_values(void **state)
 {
     enum { SIDE = 224, PLANE = SIDE * SIDE };
-    static const float corner[3] = {-1.44123864f, -0.98013991f, -0.33241722f};
+    static const struct {
+        const char *name;
+        float first[3], last[3];
+        double sum;
+    } cases[] = {
+        {"cifar", {-1.44123864f, -0.98013991f, -0.33241722f}, {-0.297753274f, 0.212384015f, 0.775450766f}, 16051.644},
+        {"inception",
+         {-0.75686276f, -0.529411793f, -0.301960766f},
+         {-0.145098031f, 0.0823529959f, 0.309803963f},
+         2149.383},
+        {"imagenet",
+         {-1.58703661f, -0.985294104f, -0.253246099f},
+         {-0.251305819f, 0.380252212f, 1.10623109f},
+         38839.610},
+    };
     uint8_t *in = pattern(32, 32);
     float *out = malloc(3 * PLANE * sizeof *out);
-    double sum = 0;
     err e = {0};
 
     (void)state;
-    assert_int_equal(
-        image_transform(&image_pipelines[IMAGE_CIFAR], SIDE, image_whole(in, 32, 32, 3), NULL, out, &scratch, &e), 0);
-    for (int c = 0; c < 3; c++)
-        assert_float_equal(out[c * PLANE], corner[c], 1e-7);
-    for (int k = 0; k < 3 * PLANE; k++)
-        sum += out[k];
-    assert_float_equal(sum, 16051.644, 0.01);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double sum = 0;
+
+        assert_int_equal(image_transform(image_pipeline_by_name(cases[i].name), SIDE, image_whole(in, 32, 32, 3), NULL,
+                                         out, &scratch, &e),
+                         0);
+        for (int c = 0; c < 3; c++) {
+            assert_float_equal(out[c * PLANE], cases[i].first[c], 1e-7);
+            assert_float_equal(out[(c + 1) * PLANE - 1], cases[i].last[c], 1e-7);
+        }
+        for (int k = 0; k < 3 * PLANE; k++)
+            sum += out[k];
+        assert_float_equal(sum, cases[i].sum, 0.01);
+    }
     free(in);
     free(out);
+}
+
+/* inception and imagenet are default with a mean and a deviation, in training and at test time. */
+static void statistics_of_backbones_come_after_default(void **state)
+{
+    enum { SIDE = 32, PLANE = SIDE * SIDE };
+    static const struct {
+        const char *name;
+        float mean[3], deviation[3];
+    } cases[] = {{"inception", {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
+                 {"imagenet", {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}};
+    uint8_t *in = pattern(48, 40);
+    static float plain[3 * PLANE], got[3 * PLANE];
+    err e = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 20; i++) {
+        const struct image_pipeline *p = image_pipeline_by_name(cases[i % 2].name);
+        rng a = rng_stream(3, RNG_TEST, 0, 0, i), b = a;
+        struct image_draw of_default = image_draw(&image_pipelines[IMAGE_DEFAULT], 48, 40, &a);
+        struct image_draw of_p = image_draw(p, 48, 40, &b);
+        struct image_view view = image_whole(in, 48, 40, 3);
+
+        assert_int_equal(image_transform(&image_pipelines[IMAGE_DEFAULT], SIDE, view, i < 2 ? NULL : &of_default, plain,
+                                         &scratch, &e),
+                         0);
+        assert_int_equal(image_transform(p, SIDE, view, i < 2 ? NULL : &of_p, got, &scratch, &e), 0);
+        for (int k = 0; k < 3 * PLANE; k++)
+            assert_true(got[k] == (plain[k] - cases[i % 2].mean[k / PLANE]) / cases[i % 2].deviation[k / PLANE]);
+    }
+    free(in);
 }
 
 /* --- draws and refusals -------------------------------------------------------------------------------------- */
@@ -452,7 +504,8 @@ int main(void)
         cmocka_unit_test(rows_of_known_values),
         cmocka_unit_test(pattern_checksums),
         cmocka_unit_test(pipeline_checksums),
-        cmocka_unit_test(cifar_values),
+        cmocka_unit_test(normalised_values),
+        cmocka_unit_test(statistics_of_backbones_come_after_default),
         cmocka_unit_test(draws_are_uniform),
         cmocka_unit_test(draws_take_equally),
         cmocka_unit_test(impossible_shapes),

@@ -32,6 +32,8 @@ static const struct change norga[] = {
     {"", "dataset.test_per_class=3", "FIER", "W"},
     {"", "dataset.transform=cifar", "FIWEAR", ""},
     {"", "dataset.transform=default", "FIWEAR", ""},
+    {"dataset.transform=default", "dataset.transform=inception", "FIWEAR", ""},
+    {"dataset.transform=default", "dataset.transform=imagenet", "FIWEAR", ""},
     {"dataset.transform=default", "dataset.transform=from_cifar", "F", "IWEAR"}, /* no class of a CIFAR data set */
     {"", "dataset.augment=true", "IWEAR", "F"},
     {"", "feature.pool=mean", "FIWEAR", ""},
