@@ -135,8 +135,12 @@ int import_side(struct importing *m, const char *name, int patch)
     const struct tensor_info *t = import_find(m, name);
     uint64_t grid = 1;
 
-    if (!t || t->rank != 3)
+    if (!t)
         return 0;
+    if (t->rank != 3) {
+        import_wrong(m, t, "expected 3 dimensions");
+        return 0;
+    }
     while (grid < SIDE_LIMIT && grid * grid + 1 < t->shape[1])
         grid++;
     if (grid * grid + 1 == t->shape[1])

@@ -117,6 +117,7 @@ def wrong(w):
                     "blocks.0.ls1.gamma": np.zeros(8, "f4")})
     yield "several.pth", by_hand(several)
     yield "several-positions.pth", by_hand({**several, "pos_embed": np.zeros((1, 6, 8), "f4")})
+    yield "several-dimensions.pth", by_hand({**several, "pos_embed": np.zeros((5, 8), "f4")})
     yield "several-patches.pth", by_hand({**several, "patch_embed.proj.weight": np.zeros((8, 1, 4, 4), "f4")})
     j = files.jax(w, files.HEADS)
     block = "Transformer/encoderblock_0/"

@@ -402,6 +402,7 @@ static void everything_wrong_is_told_at_once(void **state)
         "extra.weight is no tensor of this network"
     const char *const several[] = {COMMON, "pos_embed is missing", NULL};
     const char *const positions[] = {COMMON, "pos_embed has shape (1, 6, 8), whose positions", NULL};
+    const char *const dimensions[] = {COMMON, "pos_embed has shape (5, 8), expected 3 dimensions", NULL};
     const char *const patches[] = {COMMON, "pos_embed is missing",
                                    "patch_embed.proj.weight has shape (8, 1, 4, 4), which is no square patch", NULL};
     const char *const jax[] = {"Transformer/posembed_input/pos_embedding is missing",
@@ -414,6 +415,7 @@ static void everything_wrong_is_told_at_once(void **state)
     (void)state;
     assert_problems("several.pth", FAULT_UNKNOWN_KEY, several);
     assert_problems("several-positions.pth", FAULT_UNKNOWN_KEY, positions);
+    assert_problems("several-dimensions.pth", FAULT_UNKNOWN_KEY, dimensions);
     assert_problems("several-patches.pth", FAULT_UNKNOWN_KEY, patches);
     assert_problems("several.npz", FAULT_UNKNOWN_KEY, jax);
 }
