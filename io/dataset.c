@@ -12,33 +12,25 @@
 #include "io/dataset_internal.h"
 #include "io/datasets/kinds.h"
 #include "io/h5.h"
-#include "io/idx.h"
 #include "io/image_pack.h"
 #include "io/places.h"
 
 static const size_t part_limit = (size_t)16 << 30; /* bytes of the pixels of one part in memory */
 
-/* A data set that is known by name and read from IDX files. */
+/* A data set that is read from its IDX files without import, by its kind of that name. */
 struct known {
-    const char *name, *torch; /* torch: the folder that torchvision makes */
-    const char *get;          /* how to get it */
-    int classes;
-    const char *class_names[10];
+    const char *name, *folders[4]; /* folders: in a place, with the IDX files in them; up to NULL */
+    const char *get;               /* how to get it */
 };
 
+/* After NAME/ and NAME/raw/, the folders that torchvision makes, and for the official code's class. */
 static const struct known known[] = {
     {"fashion-mnist",
-     "FashionMNIST",
-     "`apt-get install dataset-fashion-mnist` provides it",
-     10,
-     {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}},
-    {"mnist",
-     "MNIST",
-     "its four IDX files go into a folder of that name",
-     10,
-     {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}},
+     {"fashion-mnist", "fashion-mnist/raw", "FashionMNIST/raw"},
+     "`apt-get install dataset-fashion-mnist` provides it"},
+    {"mnist", {"mnist", "mnist/raw", "MNIST_RGB/raw", "MNIST/raw"}, "its four IDX files go into a folder of that name"},
 };
-enum { KNOWN = sizeof known / sizeof *known };
+enum { KNOWN = sizeof known / sizeof *known, FOLDERS = sizeof known->folders / sizeof *known->folders };
 
 static const struct known *known_by_name(const char *name)
 {
@@ -95,6 +87,7 @@ void dataset_close(struct dataset *d)
         free(b->path);
     free(b);
     free(d->class_names);
+    free(d->notes);
     *d = (struct dataset){0};
 }
 
@@ -345,74 +338,61 @@ int image_set_read(const struct image_set *set, size_t i, struct image_reader *r
 
 /* ---------------------------------------------------------------- IDX */
 
-/* The plain file or the gzipped one. */
-static bool idx_find(const char *folder, const char *file, char path[PATH_SIZE])
-{
-    return place_find(folder, file, "", false, path) || place_find(folder, file, ".gz", false, path);
-}
-
-/* The folder of a data set's IDX files: its own name, or as torchvision lays it out. */
+/* The folder of a data set's IDX files, plain or gzipped. */
 static bool idx_folder_find(const char *place, const struct known *k, char path[PATH_SIZE])
 {
-    const char *const folders[][2] = {{k->name, ""}, {k->name, "/raw"}, {k->torch, "/raw"}};
+    static const char images[] = "train-images-idx3-ubyte";
     char file[PATH_SIZE];
 
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (place_find(place, folders[i][0], folders[i][1], true, path) &&
-            idx_find(path, "train-images-idx3-ubyte", file))
+    for (size_t i = 0; i < FOLDERS && k->folders[i]; i++)
+        if (place_find(place, k->folders[i], "", true, path) &&
+            (place_find(path, images, "", false, file) || place_find(path, images, ".gz", false, file)))
             return true;
     return false;
 }
 
-static int idx_read_found(const char *folder, const char *file, int rank, struct idx *out, err *e)
+/* One a line; NULL without any. */
+static int notes_take(struct dataset *d, const struct image_source *s, err *e)
 {
-    char path[PATH_SIZE];
-
-    if (!idx_find(folder, file, path))
-        return err_set(e, ERR_MISSING, "%s: %s (or %s.gz) is missing", folder, file, file);
-    return idx_read(path, rank, part_limit, out, e);
-}
-
-static int idx_part(const char *folder, enum dataset_part part, struct dataset *d, err *e)
-{
-    static const char *const files[DATASET_PARTS][2] = {
-        [DATASET_TRAIN] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
-        [DATASET_TEST] = {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"},
-    };
-    struct idx images = {0}, labels = {0};
-    int32_t *wide = NULL;
-    size_t shape[4];
-    int status = idx_read_found(folder, files[part][0], 3, &images, e);
-
-    if (!status)
-        status = idx_read_found(folder, files[part][1], 1, &labels, e);
-    if (!status) {
-        memcpy(shape, images.shape, 3 * sizeof *shape);
-        shape[3] = 1;
-        status = shape_check(folder, part_names[part], shape, labels.shape[0], e);
-    }
-    if (!status && !(wide = malloc(labels.shape[0] * sizeof *wide)))
-        status = err_set(e, ERR_NOMEM, "%s: out of memory", folder);
-    for (size_t i = 0; !status && i < labels.shape[0]; i++)
-        wide[i] = labels.bytes[i];
-    free(labels.bytes);
-    if (status)
-        free(images.bytes);
-    else
-        part_give(d, part, shape, images.bytes, wide);
-    return status;
-}
-
-static int idx_open(const struct known *k, const char *folder, struct dataset *d, err *e)
-{
-    char lines[512] = "";
     size_t used = 0;
 
-    for (int i = 0; i < k->classes; i++)
-        used += (size_t)snprintf(lines + used, sizeof lines - used, "%s%s", i ? "\n" : "", k->class_names[i]);
-    if (classes_take(d, folder, lines, e) || idx_part(folder, DATASET_TRAIN, d, e))
-        return e->code;
-    return idx_part(folder, DATASET_TEST, d, e);
+    if (!s->notes_count)
+        return 0;
+    if (!(d->notes = malloc((size_t)s->notes_count * SOURCE_NOTE_SIZE)))
+        return err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
+    for (int i = 0; i < s->notes_count; i++)
+        used += (size_t)sprintf(d->notes + used, "%s%s", i ? "\n" : "", s->notes[i]);
+    return 0;
+}
+
+/* What a source has read, whose arrays the data set takes over. */
+static int source_take(struct dataset *d, struct image_source *s, err *e)
+{
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        struct source_part *p = &s->part[part];
+        const size_t shape[] = {p->count, (size_t)s->height, (size_t)s->width, (size_t)s->channels};
+
+        part_give(d, (enum dataset_part)part, shape, p->pixels, p->labels);
+        p->pixels = NULL;
+        p->labels = NULL;
+    }
+    d->classes = s->classes;
+    d->class_names = s->class_names;
+    s->class_names = NULL;
+    return notes_take(d, s, e);
+}
+
+/* As an import would read them: nothing may be missing. */
+static int idx_open(const struct known *k, const char *folder, struct dataset *d, err *e)
+{
+    const struct source_options options = {.skip_digests = true}; /* a package may have compressed the files anew */
+    struct image_source s;
+
+    if (image_source_open(k->name, folder, &options, &s, e))
+        return err_context(e, "%s", folder);
+    source_take(d, &s, e);
+    image_source_close(&s);
+    return e->code;
 }
 
 /* ---------------------------------------------------------------- HDF5 packs */
@@ -598,7 +578,7 @@ int dataset_locate(const char *name, char path[1024], err *e)
                        "'%s' cannot be the name of a data set: letters, digits, '.', '_' and '-' make one", name);
     dataset_places(&places);
     for (int i = 0; i < places.count; i++)
-        if ((k && idx_folder_find(places.folder[i], k, path)) || place_find(places.folder[i], name, ".h5", false, path))
+        if (place_find(places.folder[i], name, ".h5", false, path) || (k && idx_folder_find(places.folder[i], k, path)))
             return 0;
     return err_set(
         e, ERR_MISSING,
@@ -620,7 +600,7 @@ int dataset_open(const char *name, struct dataset *out, err *e)
     length = strlen(path);
     if (!k || (length > 3 && !strcmp(path + length - 3, ".h5")))
         pack_open(path, out, e);
-    else if (!idx_open(k, path, out, e) && !check(out, path, e))
+    else if (!idx_open(k, path, out, e))
         content_digest(out, &out->digest, e);
     if (e->code)
         dataset_close(out);

@@ -2,11 +2,12 @@
  *
  * A data set is found by name, in this order in each of the folders of SLUICE_DATA (separated by colons), /usr/share/datasets
  * and ~/.local/share/sluice/data:
- *   fashion-mnist, mnist   four IDX files, plain or gzipped, in NAME/, NAME/raw/ or torchvision's folder (one row of the table
- *                          in dataset.c each)
  *   any name               NAME.h5, an HDF5 pack (io/image_pack.h).  Arrays train/images (count, height, width, channels) of
  *                          bytes may also be stored in chunks and compressed, as h5py does when asked to: then they are read
  *                          into memory
+ *   fashion-mnist, mnist   four IDX files, plain or gzipped, in NAME/, NAME/raw/ or torchvision's folder (one row of the table
+ *                          in dataset.c each), read as an import reads them (datasets/source.h), with its kinds of faults: all
+ *                          images must be there, and fewer are for an import to allow
  * Readers keep file order; labels are classes.  The images of a pack of files have sizes of their own; all other images of
  * both parts have one size. */
 #ifndef IO_DATASET_H
@@ -41,6 +42,7 @@ struct dataset {
     struct digest
         digest;   /* of images, labels and shapes of both parts.  Pixels of one size: the same for any container.  A
                              pack of image_pack.h records it, and dataset_verify() compares; otherwise everything is read. */
+    char *notes;  /* what the user should know of files read without import, one a line; NULL: nothing */
     void *memory; /* private */
 };
 

@@ -226,6 +226,12 @@ struct view {
     char hex[DIGEST_HEX];
 };
 
+static void show_lines(const char *label, const char *lines)
+{
+    for (const char *line = lines; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
+        printf("  %-8s %.*s\n", line == lines ? label : "", (int)strcspn(line, "\n"), line);
+}
+
 static void show_text(const struct view *v)
 {
     const struct dataset *d = v->d;
@@ -241,8 +247,8 @@ static void show_text(const struct view *v)
         printf(d->part[part].channels || s->looked_at == d->part[part].count ? "\n" : " among %zu looked at\n",
                s->looked_at);
     }
-    for (const char *line = v->provenance; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
-        printf("  %-8s %.*s\n", line == v->provenance ? "from" : "", (int)strcspn(line, "\n"), line);
+    show_lines("from", v->provenance);
+    show_lines("note", d->notes);
     if (v->sequence)
         printf("  tasks    dataset.sequence: %s\n", v->sequence);
     printf("\n%7s %9s %8s  %s\n", "class", "training", "test", "name");
@@ -267,10 +273,10 @@ static void show_json(const struct view *v)
         json_array_append_new(classes, json_pack("{s:s, s:I, s:I}", "name", v->d->class_names[c], "train",
                                                  (json_int_t)v->counts[c][DATASET_TRAIN], "test",
                                                  (json_int_t)v->counts[c][DATASET_TEST]));
-    print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->d->name, "path", v->path, "digest",
-                         v->hex, "provenance", v->provenance ? v->provenance : "", "sequence",
-                         v->sequence ? v->sequence : "", "train", part_json(v, DATASET_TRAIN), "test",
-                         part_json(v, DATASET_TEST), "classes", classes));
+    print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->d->name, "path", v->path, "digest",
+                         v->hex, "provenance", v->provenance ? v->provenance : "", "notes",
+                         v->d->notes ? v->d->notes : "", "sequence", v->sequence ? v->sequence : "", "train",
+                         part_json(v, DATASET_TRAIN), "test", part_json(v, DATASET_TEST), "classes", classes));
 }
 
 static int show(const struct dataset *d, const char *path, bool json, err *e)

@@ -6,14 +6,13 @@
 #include <string.h>
 
 #include "io/containers/fault.h"
-#include "io/checksum.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/lists.h"
 
 enum { FILES_MOST = 6 };
 static const uint64_t file_limit = (uint64_t)1 << 30;
 
-/* The published files.  size: bytes of the binary version; md5: of the Python version, where it was published. */
+/* The published files; md5: NULL where none was published. */
 struct cifar_file {
     const char *name;
     enum dataset_part part;
@@ -24,6 +23,7 @@ struct cifar_file {
 struct cifar_version {
     const char *folder; /* as the archive calls it */
     const char *names;  /* of the classes */
+    const char *names_md5;
     bool pickled;
     struct cifar_file files[FILES_MOST + 1];
 };
@@ -31,6 +31,7 @@ struct cifar_version {
 static const struct cifar_version cifar10[] = {
     {"cifar-10-batches-bin",
      "batches.meta.txt",
+     NULL,
      false,
      {{"data_batch_1.bin", DATASET_TRAIN, 10000, NULL},
       {"data_batch_2.bin", DATASET_TRAIN, 10000, NULL},
@@ -40,6 +41,7 @@ static const struct cifar_version cifar10[] = {
       {"test_batch.bin", DATASET_TEST, 10000, NULL}}},
     {"cifar-10-batches-py",
      "batches.meta",
+     "5ff9c542aee3614f3951f8cda6e48888",
      true,
      {{"data_batch_1", DATASET_TRAIN, 10000, "c99cafc152244af753f735de768cd75f"},
       {"data_batch_2", DATASET_TRAIN, 10000, "d4bba439e000b95fd0a9bffe97cbabec"},
@@ -52,10 +54,13 @@ static const struct cifar_version cifar10[] = {
 static const struct cifar_version cifar100[] = {
     {"cifar-100-binary",
      "fine_label_names.txt",
+     NULL,
      false,
-     {{"train.bin", DATASET_TRAIN, 50000, NULL}, {"test.bin", DATASET_TEST, 10000, NULL}}},
+     {{"train.bin", DATASET_TRAIN, 50000, "6172c7755cfe09b2fe270c85cebc1b15"},
+      {"test.bin", DATASET_TEST, 10000, "4499cfba6c016c1be1438163640a0898"}}},
     {"cifar-100-python",
      "meta",
+     "7973b15100ade9c7d40fb424638fde48",
      true,
      {{"train", DATASET_TRAIN, 50000, "16019d7e3df5f24257cddd939b257f8d"},
       {"test", DATASET_TEST, 10000, "f0ef6b0ae62326f3e7ffdfab6717acfc"}}},
@@ -122,7 +127,7 @@ static const struct cifar_version *find(const struct image_source *s, const stru
 }
 
 static int read_names(struct image_source *s, const struct cifar_version *v, const char *folder, size_t classes,
-                      struct bytes *bytes, err *e)
+                      const struct source_options *options, struct bytes *bytes, err *e)
 {
     char path[BELOW_NAME_SIZE];
     struct text_lines lines;
@@ -132,6 +137,7 @@ static int read_names(struct image_source *s, const struct cifar_version *v, con
         if (below_read(&s->root, path, file_limit, bytes, e) ||
             cifar_python_classes(s, path, bytes->data, bytes->size, e))
             return e->code;
+        source_compare_bytes(s, options, path, bytes, v->names_md5);
     } else {
         if (text_lines_read(&s->root, path, &lines, e))
             return e->code;
@@ -142,24 +148,6 @@ static int read_names(struct image_source *s, const struct cifar_version *v, con
     if (!e->code && (size_t)s->classes != classes)
         fault_set(e, FAULT_RANGE, "%s: names %d classes, expected %zu", path, s->classes, classes);
     return e->code;
-}
-
-static int check_published(struct image_source *s, const struct cifar_file *f, const char *path,
-                           const struct source_options *options, const struct bytes *bytes, size_t images, err *e)
-{
-    char hex[CHECKSUM_HEX];
-
-    if (options->allow_partial)
-        return 0;
-    if (images != f->images)
-        return fault_set(e, FAULT_RANGE, "%s: has %zu images, the published file has %zu; --allow-partial reads it",
-                         path, images, f->images);
-    if (f->md5) {
-        checksum_bytes(CHECKSUM_MD5, bytes->data, bytes->size, hex);
-        if (strcmp(hex, f->md5))
-            source_note(s, "%s is not the published file: its MD5 is %s, expected %s", path, hex, f->md5);
-    }
-    return 0;
 }
 
 static int read_file(struct image_source *s, const struct cifar_version *v, const struct cifar_file *f,
@@ -174,7 +162,8 @@ static int read_file(struct image_source *s, const struct cifar_version *v, cons
     if (v->pickled ? cifar_python_add(s, f->part, path, bytes->data, bytes->size, e)
                    : cifar_binary_add(s, f->part, path, bytes->data, bytes->size, e))
         return e->code;
-    return check_published(s, f, path, options, bytes, s->part[f->part].count - before, e);
+    source_compare_bytes(s, options, path, bytes, f->md5);
+    return source_published(s, options, path, s->part[f->part].count - before, f->images, e);
 }
 
 static int open_versions(struct image_source *s, const struct cifar_version versions[2], size_t classes,
@@ -190,7 +179,7 @@ static int open_versions(struct image_source *s, const struct cifar_version vers
     s->height = s->width = 32;
     s->channels = 3;
     s->layout = PIXELS_PLANES;
-    if (!read_names(s, v, folder, classes, &bytes, e))
+    if (!read_names(s, v, folder, classes, options, &bytes, e))
         for (const struct cifar_file *f = v->files; f->name; f++)
             if (read_file(s, v, f, folder, options, &bytes, e))
                 break;

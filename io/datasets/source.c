@@ -218,6 +218,47 @@ void source_note(struct image_source *s, const char *format, ...)
     va_end(args);
 }
 
+int source_published(const struct image_source *s, const struct source_options *options, const char *where,
+                     size_t images, size_t published, err *e)
+{
+    if (images == published || options->allow_partial)
+        return 0;
+    return fault_set(e, FAULT_RANGE,
+                     "%s: has %zu images, %zu were published; `sluice data import %s` reads it with --allow-partial",
+                     where, images, published, s->kind->name);
+}
+
+static bool compares(const struct source_options *options, const char *md5)
+{
+    return md5 && !options->allow_partial && !options->skip_digests;
+}
+
+static void compare(struct image_source *s, const char *where, const char *hex, const char *md5)
+{
+    if (strcmp(hex, md5))
+        source_note(s, "%s is not the published file: its MD5 is %s, expected %s", where, hex, md5);
+}
+
+void source_compare_file(struct image_source *s, const struct source_options *options, const char *where, int fd,
+                         const char *md5)
+{
+    char hex[CHECKSUM_HEX];
+
+    if (compares(options, md5) && checksum_open_file(fd, hex))
+        compare(s, where, hex, md5);
+}
+
+void source_compare_bytes(struct image_source *s, const struct source_options *options, const char *where,
+                          const struct bytes *bytes, const char *md5)
+{
+    char hex[CHECKSUM_HEX];
+
+    if (!compares(options, md5))
+        return;
+    checksum_bytes(CHECKSUM_MD5, bytes->data, bytes->size, hex);
+    compare(s, where, hex, md5);
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

@@ -25,7 +25,8 @@ enum { SOURCE_NAME_SIZE = 64, SOURCE_CLASSES_LIMIT = 65536, SOURCE_NOTES = 16, S
 
 /* What the user may ask for; zeros are the defaults. */
 struct source_options {
-    bool allow_partial;              /* accept files with fewer images than were published */
+    bool allow_partial;              /* accept files with another number of images than was published */
+    bool skip_digests;               /* do not compare files with their published digests */
     uint32_t seed;                   /* of a split that the files do not make themselves */
     bool seeded;                     /* seed was given; otherwise it is 42, the official code's */
     const char *list[DATASET_PARTS]; /* imagenet-r: files that list the images of a part; NULL: none */
@@ -85,6 +86,15 @@ const char *image_source_name(const struct image_source *s, enum dataset_part pa
 
 /* A line for the user; beyond SOURCE_NOTES they are only counted. */
 void source_note(struct image_source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* E_RANGE unless there are as many images in `where` as were published, or any number will do. */
+int source_published(const struct image_source *s, const struct source_options *options, const char *where,
+                     size_t images, size_t published, err *e);
+/* Compare the MD5 of an open file, or of its bytes, with the published one (NULL: none was); a difference is a note, since
+ * files are compressed and written anew without harm.  Files of which a part is allowed to be missing are not compared. */
+void source_compare_file(struct image_source *s, const struct source_options *options, const char *where, int fd,
+                         const char *md5);
+void source_compare_bytes(struct image_source *s, const struct source_options *options, const char *where,
+                          const struct bytes *bytes, const char *md5);
 /* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are empty, longer than 63
  * bytes or have control characters; E_DUP. */
 int source_classes(struct image_source *s, const char *where, const char *const *names, size_t count, err *e);

@@ -123,6 +123,17 @@ def mnist():
         write(f"good/mnist-trailing/{name}.gz", gzip.compress(data) + b"garbage")
 
 
+def whole():
+    """As many images as were published, all black: nothing but the digests is wrong."""
+    for (images, names), n in ((MNIST["train"], 60000), (MNIST["test"], 10000)):
+        for name, shape in ((images, (n, 28, 28)), (names, (n,))):
+            write(f"good/mnist-whole/{name}.gz", gzip.compress(idx(np.zeros(shape, "u1")), 1))
+    write("good/cifar100-whole/fine_label_names.txt", "".join(name + "\n" for name in names_of(100)))
+    for name, n in (("train", 50000), ("test", 10000)):
+        write(f"good/cifar100-whole/{name}.bin", b"")
+        os.truncate(f"good/cifar100-whole/{name}.bin", 3074 * n)
+
+
 # ---------------------------------------------------------------- SVHN
 
 def svhn_part(part):
@@ -525,7 +536,7 @@ def bad_csv():
 def main():
     for folder_name in ("good", "bad"):
         shutil.rmtree(folder_name, ignore_errors=True)
-    for make in (cifar, mnist, svhn, notmnist, folder, imagenet_r, cub, tiny, manifests):
+    for make in (cifar, mnist, whole, svhn, notmnist, folder, imagenet_r, cub, tiny, manifests):
         make()
     for make in (bad_cifar, bad_idx, bad_mat, bad_folders, bad_cub, bad_tiny, bad_csv):
         make()

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "io/containers/fault.h"
 #include "io/dataset.h"
 #include "io/h5.h"
 #include "io/idx.h"
@@ -43,7 +44,7 @@ static void spill(const char *path, const void *bytes, size_t n)
 
 static void spill_gz(const char *path, const void *bytes, size_t n)
 {
-    gzFile f = gzopen(path, "wb9");
+    gzFile f = gzopen(path, n < 1 << 20 ? "wb9" : "wb1");
 
     assert_non_null(f);
     assert_int_equal(gzwrite(f, bytes, (unsigned)n), n);
@@ -67,28 +68,47 @@ static size_t idx_make(unsigned char *to, int type, int rank, const uint32_t *sh
     return n;
 }
 
-/* The four files of a small MNIST in a folder: 20 training and 10 test images of 3 x 2, labels 0, 1, ... 9, 0, 1, ...
- */
-static void small_mnist(const char *folder, bool zipped)
+static const struct mnist_file {
+    const char *name;
+    uint32_t shape[3];
+    int rank, modulus;
+} mnist_files[] = {{"train-images-idx3-ubyte", {60000, 28, 28}, 3, 251},
+                   {"train-labels-idx1-ubyte", {60000}, 1, 10},
+                   {"t10k-images-idx3-ubyte", {10000, 28, 28}, 3, 241},
+                   {"t10k-labels-idx1-ubyte", {10000}, 1, 10}};
+
+/* One of the four files, with `count` images or labels; their bytes are i modulo the file's modulus, or modulo `modulus`. */
+static void spill_mnist(const char *path, int file, uint32_t count, int modulus, bool zipped)
 {
-    static const struct {
-        const char *name;
-        uint32_t shape[3];
-        int rank, modulus;
-    } files[] = {{"train-images-idx3-ubyte", {20, 3, 2}, 3, 251},
-                 {"train-labels-idx1-ubyte", {20}, 1, 10},
-                 {"t10k-images-idx3-ubyte", {10, 3, 2}, 3, 241},
-                 {"t10k-labels-idx1-ubyte", {10}, 1, 10}};
-    unsigned char bytes[200];
+    const struct mnist_file *f = &mnist_files[file];
+    const uint32_t shape[] = {count, f->shape[1], f->shape[2]};
+    size_t size = count * (f->rank == 3 ? (size_t)shape[1] * shape[2] : 1);
+    unsigned char *bytes = malloc(size + 16);
+
+    assert_non_null(bytes);
+    (zipped ? spill_gz : spill)(path, bytes, idx_make(bytes, 8, f->rank, shape, size, modulus ? modulus : f->modulus));
+    free(bytes);
+}
+
+/* The four files of an MNIST of the published size in a folder: labels 0, 1, ... 9, 0, 1, ... */
+static void make_mnist(const char *folder, bool zipped)
+{
     char path[300];
 
     mkdir(folder, 0777);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        size_t n = idx_make(bytes, 8, files[i].rank, files[i].shape, files[i].shape[0] * (files[i].rank == 3 ? 6 : 1),
-                            files[i].modulus);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s%s", folder, mnist_files[i].name, zipped ? ".gz" : "");
+        spill_mnist(path, i, mnist_files[i].shape[0], 0, zipped);
+    }
+}
 
-        snprintf(path, sizeof path, "%s/%s%s", folder, files[i].name, zipped ? ".gz" : "");
-        (zipped ? spill_gz : spill)(path, bytes, n);
+static void remove_mnist(const char *folder)
+{
+    char path[300];
+
+    for (int i = 0; i < 8; i++) {
+        snprintf(path, sizeof path, "%s/%s%s", folder, mnist_files[i / 2].name, i % 2 ? ".gz" : "");
+        unlink(path);
     }
 }
 
@@ -158,34 +178,43 @@ static void places_are_searched_in_order(void **state)
     char path[1024];
     struct dataset d;
     struct digest plain;
+    FILE *f;
     err e = {0};
 
     (void)state;
     mkdir("first", 0777);
     mkdir("second", 0777);
     mkdir("third", 0777);
-    mkdir("third/MNIST", 0777);
-    small_mnist("second/mnist", false);
-    small_mnist("third/MNIST/raw", true);
+    mkdir("third/MNIST_RGB", 0777); /* the official code's class */
+    make_mnist("second/mnist", false);
+    make_mnist("third/MNIST_RGB/raw", true);
     setenv("SLUICE_DATA", "first::no-such-folder:second:third", 1);
     GOOD(dataset_locate("mnist", path, &e));
     assert_string_equal(path, "second/mnist");
     GOOD(dataset_open("mnist", &d, &e));
-    assert_int_equal(d.part[DATASET_TRAIN].pixels[119], 119);
-    assert_int_equal(d.part[DATASET_TEST].labels[9], 9);
-    GOOD(dataset_write_pack(&d, "first/mnist.h5", &e));
+    assert_int_equal(d.part[DATASET_TRAIN].pixels[60000 * 784 - 1], (60000 * 784 - 1) % 251);
+    assert_int_equal(d.part[DATASET_TEST].labels[9999], 9);
+    assert_string_equal(d.class_names[9], "9");
+    assert_null(d.notes);
+    GOOD(dataset_write_pack(&d, "second/mnist.h5", &e));
     plain = d.digest;
     dataset_close(&d);
     GOOD(dataset_locate("mnist", path, &e));
-    assert_string_equal(path, "first/mnist.h5");
-    GOOD(dataset_open("mnist", &d, &e)); /* the same content in a pack ... */
+    assert_string_equal(path, "second/mnist.h5"); /* what was imported goes before the files */
+    GOOD(dataset_open("mnist", &d, &e));          /* the same content in a pack ... */
     assert_true(digest_equal(&d.digest, &plain));
     dataset_close(&d);
+    unlink("second/mnist.h5");
     setenv("SLUICE_DATA", "third", 1);
+    f = fopen("third/MNIST_RGB/raw/t10k-labels-idx1-ubyte.gz", "ab");
+    fputs("garbage", f);
+    fclose(f);
     GOOD(dataset_open("mnist", &d, &e)); /* ... and gzipped */
     assert_true(digest_equal(&d.digest, &plain));
+    assert_string_equal(d.notes, "t10k-labels-idx1-ubyte.gz: 7 bytes after the gzip stream were passed over");
     dataset_close(&d);
-    unlink("first/mnist.h5");
+    remove_mnist("second/mnist");
+    remove_mnist("third/MNIST_RGB/raw");
 }
 
 static void what_is_not_there_is_explained(void **state)
@@ -208,11 +237,12 @@ static void what_is_not_there_is_explained(void **state)
         assert_non_null(strstr(e.text, "apt-get install dataset-fashion-mnist"));
     }
     mkdir("partial", 0777);
-    small_mnist("partial/mnist", false);
+    make_mnist("partial/mnist", false);
     unlink("partial/mnist/t10k-labels-idx1-ubyte");
     setenv("SLUICE_DATA", "partial", 1);
     assert_int_equal(dataset_open("mnist", &d, &e), ERR_MISSING);
     assert_non_null(strstr(e.text, "t10k-labels-idx1-ubyte"));
+    remove_mnist("partial/mnist");
 }
 
 /* ---------------------------------------------------------------- broken IDX files */
@@ -325,28 +355,53 @@ static void bombs_do_not_go_off(void **state)
     unlink("bomb.gz");
 }
 
-static void parts_must_agree(void **state)
+/* Read without import, files are checked as an import checks them. */
+static void files_without_import_are_checked(void **state)
 {
-    unsigned char bytes[500];
+    static const struct {
+        int file;
+        uint32_t count;
+        int modulus;
+        enum fault fault;
+        const char *text;
+    } wrong[] = {
+        {1, 60000, 11, FAULT_RANGE, "train-labels-idx1-ubyte: the label of image 10 is 10"},
+        {1, 59999, 0, FAULT_RANGE, "60000 images and 59999 labels"},
+        {2, 20, 0, FAULT_RANGE, "20 images and 10000 labels"},
+        {3, 0, 0, FAULT_RANGE, "10000 images and 0 labels"},
+    };
+    static unsigned char bytes[60000 * 27 * 28 + 16];
+    char path[300];
     struct dataset d;
     err e = {0};
 
     (void)state;
     mkdir("wrong", 0777);
     setenv("SLUICE_DATA", "wrong", 1);
-    small_mnist("wrong/mnist", false);
-    spill("wrong/mnist/train-labels-idx1-ubyte", bytes, idx_make(bytes, 8, 1, (uint32_t[]){20}, 20, 11));
+    make_mnist("wrong/mnist", false);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        int file = wrong[i].file;
+
+        snprintf(path, sizeof path, "wrong/mnist/%s", mnist_files[file].name);
+        spill_mnist(path, file, wrong[i].count, wrong[i].modulus, false);
+        e = (err){0};
+        assert_int_equal(dataset_open("mnist", &d, &e), ERR_DAMAGED);
+        if (fault_of(&e) != wrong[i].fault || !strstr(e.text, wrong[i].text) || !strstr(e.text, "wrong/mnist"))
+            fail_msg("expected '%s', got '%s'", wrong[i].text, e.text);
+        spill_mnist(path, file, mnist_files[file].shape[0], 0, false);
+    }
+    e = (err){0};
+    spill_mnist("wrong/mnist/t10k-images-idx3-ubyte", 2, 20, 0, false); /* a part of it: an import can allow that */
+    spill_mnist("wrong/mnist/t10k-labels-idx1-ubyte", 3, 20, 0, false);
     assert_int_equal(dataset_open("mnist", &d, &e), ERR_DAMAGED);
-    assert_non_null(strstr(e.text, "label 10 of train is 10"));
-    spill("wrong/mnist/train-labels-idx1-ubyte", bytes, idx_make(bytes, 8, 1, (uint32_t[]){19}, 19, 10));
+    assert_int_equal(fault_of(&e), FAULT_RANGE);
+    assert_non_null(strstr(e.text, "`sluice data import mnist` reads it with --allow-partial"));
+    e = (err){0};
+    spill("wrong/mnist/train-images-idx3-ubyte", bytes,
+          idx_make(bytes, 8, 3, (uint32_t[]){60000, 27, 28}, sizeof bytes - 16, 251));
     assert_int_equal(dataset_open("mnist", &d, &e), ERR_DAMAGED);
-    assert_non_null(strstr(e.text, "20 images and 19 labels"));
-    small_mnist("wrong/mnist", false);
-    spill("wrong/mnist/t10k-images-idx3-ubyte", bytes, idx_make(bytes, 8, 3, (uint32_t[]){10, 2, 3}, 60, 10));
-    assert_int_equal(dataset_open("mnist", &d, &e), ERR_DAMAGED);
-    assert_non_null(strstr(e.text, "training images are 3x2x1, test images 2x3x1"));
-    spill("wrong/mnist/t10k-images-idx3-ubyte", bytes, idx_make(bytes, 8, 3, (uint32_t[]){0, 3, 2}, 0, 10));
-    assert_int_equal(dataset_open("mnist", &d, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_SHAPE);
+    remove_mnist("wrong/mnist");
 }
 
 /* ---------------------------------------------------------------- packs */
@@ -461,7 +516,7 @@ int main(void)
         cmocka_unit_test(broken_headers_are_named),
         cmocka_unit_test(broken_gzip_streams_are_noticed),
         cmocka_unit_test(bombs_do_not_go_off),
-        cmocka_unit_test(parts_must_agree),
+        cmocka_unit_test(files_without_import_are_checked),
         cmocka_unit_test(packs_are_checked),
         cmocka_unit_test(packs_by_h5py_are_read),
         cmocka_unit_test(the_first_of_each_class_are_taken),

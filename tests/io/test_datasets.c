@@ -137,6 +137,45 @@ static void arrays_are_read_exactly(void **state)
     }
 }
 
+/* Files with all images and other contents than the published ones are read, with a note for each. */
+static void other_files_than_the_published_are_noted(void **state)
+{
+    static const struct {
+        const char *kind, *path;
+        int notes;
+        const char *published[4]; /* MD5, formats.md C.1 and C.2 */
+    } cases[] = {
+        {"mnist",
+         "good/mnist-whole",
+         4,
+         {"f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432", "9fb629c4189551a2d022fa330f9573f3",
+          "ec29112dd5afa0611ce80d1b7f02629c"}},
+        {"fashion-mnist",
+         "good/mnist-whole",
+         4,
+         {"8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe", "bef4ecab320f06d8554ea6380940ec79",
+          "bb300cfdad3c16e7a12a480ee83cd310"}},
+        {"cifar100",
+         "good/cifar100-whole",
+         2,
+         {"6172c7755cfe09b2fe270c85cebc1b15", "4499cfba6c016c1be1438163640a0898"}},
+    };
+
+    (void)state;
+    need_fixtures();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image_source s;
+        err e = {0};
+
+        GOOD(image_source_open(cases[i].kind, cases[i].path, &(struct source_options){0}, &s, &e));
+        assert_int_equal(s.notes_count, cases[i].notes);
+        for (int n = 0; n < cases[i].notes; n++)
+            if (!strstr(s.notes[n], cases[i].published[n]))
+                fail_msg("%s: '%s' does not expect %s", cases[i].path, s.notes[n], cases[i].published[n]);
+        image_source_close(&s);
+    }
+}
+
 /* ---------------------------------------------------------------- files */
 
 /* The names of a part, less a prefix, against the lines of a file, which may begin with a label. */
@@ -499,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_are_read_exactly),
+        cmocka_unit_test(other_files_than_the_published_are_noted),
         cmocka_unit_test(checksums_are_what_they_are_called),
         cmocka_unit_test(folders_are_in_torchvision_s_order),
         cmocka_unit_test(links_inside_the_folder_are_followed),
