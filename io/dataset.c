@@ -531,8 +531,8 @@ int dataset_write_pack(const struct dataset *d, const char *path, err *e)
     image_pack *pack;
 
     e->code = ERR_NONE;
-    if (image_pack_create(path, files ? IMAGE_PACK_FILES : IMAGE_PACK_PIXELS, (const char(*)[64])d->class_names,
-                          d->classes, &pack, e))
+    if (image_pack_create(path, files ? IMAGE_PACK_FILES : IMAGE_PACK_PIXELS,
+                          (const char(*)[CLASS_NAME_SIZE])d->class_names, d->classes, &pack, e))
         return e->code;
     for (int part = 0; part < DATASET_PARTS; part++) {
         const struct image_set *s = &d->part[part];

@@ -34,10 +34,13 @@ struct image_set {
     const struct image_places *places; /* NULL if they are in memory */
 };
 
+/* Room for the name of a class: 1 to 255 bytes, as many as the name of a folder may have. */
+enum { CLASS_NAME_SIZE = 256 };
+
 struct dataset {
     char name[64];
     int classes;
-    char (*class_names)[64]; /* (classes) */
+    char (*class_names)[CLASS_NAME_SIZE]; /* (classes) */
     struct image_set part[DATASET_PARTS];
     struct digest
         digest;   /* of images, labels and shapes of both parts.  Pixels of one size: the same for any container.  A

@@ -7,8 +7,8 @@
 
 #include "io/dataset.h"
 
-enum { DATASET_CLASSES_LIMIT = 1000000 };
-#define DATASET_DIGEST "dataset_digest" /* an attribute */
+enum { DATASET_CLASSES_LIMIT = 1 << 18 }; /* of names of 256 bytes, 64 MiB */
+#define DATASET_DIGEST "dataset_digest"   /* an attribute */
 
 /* "train/labels" into name; returns it. */
 const char *dataset_array_name(char name[40], enum dataset_part part, const char *array);

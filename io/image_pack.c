@@ -40,16 +40,16 @@ static int no_memory(const image_pack *p, err *e)
 }
 
 /* One a line. */
-static int join_names(image_pack *p, const char (*names)[64], int classes, err *e)
+static int join_names(image_pack *p, const char (*names)[CLASS_NAME_SIZE], int classes, err *e)
 {
-    char *to = p->class_names = malloc((size_t)classes * 64 + 1);
+    char *to = p->class_names = malloc((size_t)classes * CLASS_NAME_SIZE + 1);
 
     if (!to)
         return no_memory(p, e);
     for (int i = 0; i < classes; i++) {
-        size_t n = strnlen(names[i], 64);
+        size_t n = strnlen(names[i], CLASS_NAME_SIZE);
 
-        if (!n || n == 64 || memchr(names[i], '\n', n))
+        if (!n || n == CLASS_NAME_SIZE || memchr(names[i], '\n', n))
             return err_set(e, ERR_DATA, "%s: class %d cannot be stored: its name has %zu bytes or a line end", p->path,
                            i, n);
         memcpy(to, names[i], n);
@@ -67,8 +67,8 @@ static int put(image_pack *p, const void *bytes, size_t n, err *e)
     return atomic_write(&p->disk, bytes, n, e);
 }
 
-int image_pack_create(const char *path, enum image_pack_kind kind, const char (*class_names)[64], int classes,
-                      image_pack **out, err *e)
+int image_pack_create(const char *path, enum image_pack_kind kind, const char (*class_names)[CLASS_NAME_SIZE],
+                      int classes, image_pack **out, err *e)
 {
     static const uint8_t front[H5_FRONT];
     image_pack *p = calloc(1, sizeof *p);

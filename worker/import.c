@@ -197,7 +197,8 @@ int import_source(const struct image_source *source, const struct import_request
         in.all += source->part[part].count;
     if (!batches)
         return err_set(e, ERR_NOMEM, "%s: out of memory", request->to);
-    if (!image_pack_create(request->to, kind, (const char(*)[64])source->class_names, source->classes, &in.pack, e)) {
+    if (!image_pack_create(request->to, kind, (const char(*)[CLASS_NAME_SIZE])source->class_names, source->classes,
+                           &in.pack, e)) {
         for (int part = 0; part < DATASET_PARTS && !e->code; part++)
             import_part(&in, (enum dataset_part)part, batches, e);
         finish(in.pack, request, source->sequence, out, e);
@@ -211,7 +212,7 @@ int import_source(const struct image_source *source, const struct import_request
 struct composition {
     struct dataset *members;
     int count, classes;
-    char (*class_names)[64];
+    char (*class_names)[CLASS_NAME_SIZE];
 };
 
 static void close_members(struct composition *c)
@@ -289,8 +290,8 @@ int import_composition(const char *const *names, int count, const struct import_
         for (int k = 0; k < count; k++)
             for (int part = 0; part < DATASET_PARTS; part++)
                 in.all += c.members[k].part[part].count;
-        if (!image_pack_create(request->to, IMAGE_PACK_FILES, (const char(*)[64])c.class_names, c.classes, &in.pack,
-                               e)) {
+        if (!image_pack_create(request->to, IMAGE_PACK_FILES, (const char(*)[CLASS_NAME_SIZE])c.class_names, c.classes,
+                               &in.pack, e)) {
             add_members(&in, &c, e);
             finish(in.pack, request, NULL, out, e);
         }

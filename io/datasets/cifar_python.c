@@ -108,7 +108,7 @@ int cifar_python_add(struct image_source *s, enum dataset_part part, const char 
 
 int cifar_python_classes(struct image_source *s, const char *where, const void *bytes, size_t n, err *e)
 {
-    char(*names)[SOURCE_NAME_SIZE] = NULL;
+    char(*names)[CLASS_NAME_SIZE] = NULL;
     const char **list = NULL;
     pickle_value value;
     size_t count = 0;

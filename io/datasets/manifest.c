@@ -157,7 +157,7 @@ static int compare_texts(const void *a, const void *b)
 static int classes_by_id(struct image_source *s, struct manifest *m, const struct text_lines *given, err *e)
 {
     bool *there = calloc(ID_LIMIT, sizeof *there);
-    char(*text)[SOURCE_NAME_SIZE] = NULL;
+    char(*text)[CLASS_NAME_SIZE] = NULL;
     const char **names = NULL;
     int32_t classes = 0;
 

@@ -289,10 +289,10 @@ static int check_name(const char *where, const char *name, err *e)
 
     for (const char *c = name; *c; c++)
         control = control || (unsigned char)*c < ' ' || *c == 0x7f;
-    if (size == 0 || size >= SOURCE_NAME_SIZE || control)
+    if (size == 0 || size >= CLASS_NAME_SIZE || control)
         return fault_set(e, FAULT_SYNTAX,
                          "%s: '%s' cannot be the name of a class: 1 to %d bytes without control characters make one",
-                         where, escaped(shown, name, size), SOURCE_NAME_SIZE - 1);
+                         where, escaped(shown, name, size), CLASS_NAME_SIZE - 1);
     return 0;
 }
 

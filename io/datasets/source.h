@@ -21,7 +21,7 @@
 #include "io/dataset.h"
 #include "io/err.h"
 
-enum { SOURCE_NAME_SIZE = 64, SOURCE_CLASSES_LIMIT = 65536, SOURCE_NOTES = 16, SOURCE_NOTE_SIZE = 400 };
+enum { SOURCE_CLASSES_LIMIT = 65536, SOURCE_NOTES = 16, SOURCE_NOTE_SIZE = 400 };
 
 /* What the user may ask for; zeros are the defaults. */
 struct source_options {
@@ -50,7 +50,7 @@ struct image_source {
     const struct data_kind *kind;
     struct below root;
     int classes;
-    char (*class_names)[SOURCE_NAME_SIZE]; /* (classes) */
+    char (*class_names)[CLASS_NAME_SIZE]; /* (classes) */
     struct source_part part[DATASET_PARTS];
     int height, width, channels; /* of pixels; of files: the size that every image must have, 0 for any */
     enum pixel_layout layout;
@@ -95,7 +95,7 @@ void source_compare_file(struct image_source *s, const struct source_options *op
                          const char *md5);
 void source_compare_bytes(struct image_source *s, const struct source_options *options, const char *where,
                           const struct bytes *bytes, const char *md5);
-/* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are empty, longer than 63
+/* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are empty, longer than 255
  * bytes or have control characters; E_DUP. */
 int source_classes(struct image_source *s, const char *where, const char *const *names, size_t count, err *e);
 /* One more image that is a file. */

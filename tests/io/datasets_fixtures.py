@@ -520,7 +520,7 @@ def bad_csv():
                        ("E_MISSING", head + "a.jpg,0,train\nb.jpg,2,test\n"), ("E_RANGE", head + "a.jpg,0,train\nb.jpg,65536,test\n"),
                        ("E_RANGE", head + "a.jpg,0,train\nb.jpg,99999999999999999999,test\n"),
                        ("E_LIMIT", good + "c.jpg," + "x" * (1 << 20) + ",train\n"), ("E_LIMIT", good + "c.jpg,cat" + "," * 300 + "\n"),
-                       ("E_LIMIT", good + '"' + "x" * (1 << 20) + '",cat,train\n'), ("E_SYNTAX", good + "c.jpg," + "x" * 64 + ",train\n"),
+                       ("E_LIMIT", good + '"' + "x" * (1 << 20) + '",cat,train\n'), ("E_SYNTAX", good + "c.jpg," + "x" * 256 + ",train\n"),
                        ("E_PATH", good + "../c.jpg,cat,train\n"), ("E_PATH", good + "/c.jpg,cat,train\n"),
                        ("E_PATH", good + "x//c.jpg,cat,train\n"), ("E_PATH", good + ",cat,train\n"),
                        ("E_PATH", good + "x/./c.jpg,cat,train\n"), ("E_PATH", good + '"x\ny.jpg",cat,train\n'),

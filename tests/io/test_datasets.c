@@ -244,6 +244,28 @@ static void folders_are_in_torchvision_s_order(void **state)
     image_source_close(&s);
 }
 
+/* iNaturalist's folders have names of 79 bytes; no folder's name can be longer than 255. */
+static void names_of_classes_may_be_long(void **state)
+{
+    char name[CLASS_NAME_SIZE] = "", path[400];
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    need_fixtures();
+    memset(name, 'n', CLASS_NAME_SIZE - 1);
+    assert_int_equal(system("rm -rf long && mkdir -p long/train long/test"), 0);
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        snprintf(path, sizeof path, "long/%s/%s", part ? "test" : "train", name);
+        assert_int_equal(mkdir(path, 0777), 0);
+        snprintf(path, sizeof path, "cp good/folder/train/a/9.jpg long/%s/%s/", part ? "test" : "train", name);
+        assert_int_equal(system(path), 0);
+    }
+    GOOD(image_source_open("folder", "long", &partial, &s, &e));
+    assert_string_equal(s.class_names[0], name);
+    image_source_close(&s);
+}
+
 static void links_inside_the_folder_are_followed(void **state)
 {
     struct image_source s;
@@ -541,6 +563,7 @@ int main(void)
         cmocka_unit_test(other_files_than_the_published_are_noted),
         cmocka_unit_test(checksums_are_what_they_are_called),
         cmocka_unit_test(folders_are_in_torchvision_s_order),
+        cmocka_unit_test(names_of_classes_may_be_long),
         cmocka_unit_test(links_inside_the_folder_are_followed),
         cmocka_unit_test(an_old_kernel_follows_no_links),
         cmocka_unit_test(notmnist_is_read),

@@ -33,7 +33,7 @@ const char *__lsan_default_suppressions(void)
             fail_msg("%s: %s", #call, e.text); \
     } while (0)
 
-static const char class_names[3][64] = {"cat", "dog", "white horse"};
+static const char class_names[3][CLASS_NAME_SIZE] = {"cat", "dog", "white horse"};
 
 /* An empty folder to write in. */
 static void fresh(const char *folder)
@@ -272,7 +272,7 @@ static void threads_read_at_the_same_time(void **state)
 static void misuse_is_refused(void **state)
 {
     static const uint8_t pixels[12] = {0};
-    static const char bad[2][1][64] = {{""}, {"two\nlines"}};
+    static const char bad[2][1][CLASS_NAME_SIZE] = {{""}, {"two\nlines"}};
     image_pack *p;
     err e = {0};
 
@@ -299,6 +299,36 @@ static void misuse_is_refused(void **state)
     image_pack_abandon(p);
     image_pack_abandon(NULL);
     assert_int_equal(files_in("there"), 0);
+}
+
+/* Ten thousand classes whose names are as long as a folder's name may be: more than an attribute of HDF5 used to hold. */
+static void names_may_be_long_and_many(void **state)
+{
+    enum { MANY = 10000 };
+    char(*names)[CLASS_NAME_SIZE] = calloc(MANY, sizeof *names);
+    struct dataset d;
+    image_pack *p;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    assert_non_null(names);
+    for (int i = 0; i < MANY; i++)
+        memset(names[i] + snprintf(names[i], 20, "%05d_", i), 'x', CLASS_NAME_SIZE - 1 - 6);
+    GOOD(image_pack_create("there/a.h5", IMAGE_PACK_FILES, (const char(*)[CLASS_NAME_SIZE])names, MANY, &p, &e));
+    GOOD(image_pack_add_file(p, DATASET_TRAIN, 0, "P5 1 1 255 x", 12, &e));
+    GOOD(image_pack_add_file(p, DATASET_TEST, MANY - 1, "P5 1 1 255 x", 12, &e));
+    GOOD(image_pack_finish(p, NULL, &e));
+    GOOD(dataset_open_pack("there/a.h5", &d, &e));
+    assert_int_equal(d.classes, MANY);
+    for (int i = 0; i < MANY; i++)
+        assert_string_equal(d.class_names[i], names[i]);
+    dataset_close(&d);
+    names[1][CLASS_NAME_SIZE - 1] = 'x'; /* one byte too many */
+    assert_int_equal(
+        image_pack_create("there/b.h5", IMAGE_PACK_FILES, (const char(*)[CLASS_NAME_SIZE])names, MANY, &p, &e),
+        ERR_DATA);
+    free(names);
 }
 
 /* The disk is full after every so many bytes: an error, no file, and a process that goes on. */
@@ -468,6 +498,7 @@ int main(void)
         cmocka_unit_test(python_reads_them),
         cmocka_unit_test(threads_read_at_the_same_time),
         cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(names_may_be_long_and_many),
         cmocka_unit_test(full_disks_are_errors),
         cmocka_unit_test(changed_bytes_are_noticed),
         cmocka_unit_test(vanished_bytes_are_noticed),

@@ -68,7 +68,7 @@ static int write_dataset(const char *folder, err *e)
     enum { CLASSES = 6, SIDE = 8, COUNT = 5 * CLASSES };
     static uint8_t pixels[COUNT * SIDE * SIDE];
     static int32_t labels[COUNT];
-    static char names[CLASSES][64];
+    static char names[CLASSES][CLASS_NAME_SIZE];
     const struct image_set set = {
         .count = COUNT, .height = SIDE, .width = SIDE, .channels = 1, .pixels = pixels, .labels = labels};
     struct dataset d = {.name = "tiny", .classes = CLASSES, .class_names = names, .part = {set, set}};

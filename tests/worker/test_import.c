@@ -260,7 +260,7 @@ static void arrays_become_packs_of_pixels(void **state)
 /* A pack of one of the members: ten classes with a few images each, every class of its own brightness. */
 static void make_member(const char *name, enum image_pack_kind kind, int side, int channels)
 {
-    char names[10][64] = {""}, path[100];
+    char names[10][CLASS_NAME_SIZE] = {""}, path[100];
     uint8_t pixels[32 * 32 * 3], file[32 * 32 + PICTURE_PNM_HEADER];
     image_pack *pack;
     err e = {0};
@@ -268,7 +268,7 @@ static void make_member(const char *name, enum image_pack_kind kind, int side, i
     for (int c = 0; c < 10; c++)
         snprintf(names[c], sizeof names[c], "class %d", c);
     snprintf(path, sizeof path, "store/%s.h5", name);
-    GOOD(image_pack_create(path, kind, (const char(*)[64])names, 10, &pack, &e));
+    GOOD(image_pack_create(path, kind, (const char(*)[CLASS_NAME_SIZE])names, 10, &pack, &e));
     for (int part = 0; part < DATASET_PARTS; part++)
         for (int i = 0; i < 40; i++) {
             for (int k = 0; k < side * side * channels; k++)
@@ -406,7 +406,7 @@ static void read_picture(const char *path, struct picture *out)
 static void a_sheet_shows_the_first_images_of_each_class(void **state)
 {
     static const int order[] = {2, 0};
-    char names[3][64] = {"ant", "bee", "a class with a name that is longer than its column is wide"};
+    char names[3][CLASS_NAME_SIZE] = {"ant", "bee", "a class with a name that is longer than its column is wide"};
     uint8_t pixels[SHEET_SIDE * SHEET_SIDE];
     struct sheet sheet = {.part = DATASET_TEST, .title = "two classes", .classes = order, .count = 2, .columns = 3};
     struct picture picture = {0};
@@ -416,7 +416,7 @@ static void a_sheet_shows_the_first_images_of_each_class(void **state)
     err e = {0};
 
     (void)state;
-    GOOD(image_pack_create("sheet.h5", IMAGE_PACK_PIXELS, (const char(*)[64])names, 3, &pack, &e));
+    GOOD(image_pack_create("sheet.h5", IMAGE_PACK_PIXELS, (const char(*)[CLASS_NAME_SIZE])names, 3, &pack, &e));
     for (int part = 0; part < DATASET_PARTS; part++)
         for (int i = 0; i < 12; i++) {
             for (int k = 0; k < SHEET_SIDE * SHEET_SIDE; k++)

@@ -113,7 +113,8 @@ static void write_decoded(void)
     err e = {0};
 
     GOOD(dataset_open_pack("photographs.h5", &d, &e));
-    GOOD(image_pack_create("decoded.h5", IMAGE_PACK_FILES, (const char(*)[64])d.class_names, d.classes, &p, &e));
+    GOOD(image_pack_create("decoded.h5", IMAGE_PACK_FILES, (const char(*)[CLASS_NAME_SIZE])d.class_names, d.classes, &p,
+                           &e));
     for (int part = 0; part < DATASET_PARTS; part++)
         for (size_t i = 0; i < d.part[part].count; i++) {
             struct image image;

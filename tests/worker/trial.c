@@ -54,7 +54,7 @@ static void draw(uint8_t *pixels, int c, uint64_t number)
 void world_write_dataset(const char *name, const int per_class[DATASET_PARTS][WORLD_CLASSES])
 {
     struct dataset d = {.classes = WORLD_CLASSES};
-    char names[WORLD_CLASSES][64], path[96];
+    char names[WORLD_CLASSES][CLASS_NAME_SIZE], path[96];
     size_t image = WORLD_SIDE * WORLD_SIDE;
     err e = {0};
 
