@@ -154,15 +154,12 @@ static int open_listed(struct image_source *s, err *e)
 
 int kind_cub200_open(struct image_source *s, const struct source_options *options, err *e)
 {
-    size_t n;
-
-    (void)options;
     if (below_has_folder(&s->root, "train") && below_has_folder(&s->root, "test"))
         folder_add_both(s, "test", e);
     else
         open_listed(s, e);
-    n = s->part[DATASET_TRAIN].count + s->part[DATASET_TEST].count;
-    if (!e->code && n != PUBLISHED_IMAGES)
-        source_note(s, "%zu images, %d were published", n, PUBLISHED_IMAGES);
+    if (!e->code)
+        source_published(s, options, s->root.path, s->part[DATASET_TRAIN].count + s->part[DATASET_TEST].count,
+                         PUBLISHED_IMAGES, e);
     return e->code;
 }

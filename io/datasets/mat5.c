@@ -205,7 +205,7 @@ static int take_shape(struct stream *s, struct mat5_variable *v, err *e)
 }
 
 /* The numbers: as many as the dimensions say, to the end of the variable.  They are passed over only to verify them. */
-static int check_numbers(struct stream *s, const struct mat5_variable *v, bool verify, err *e)
+static int check_numbers(struct stream *s, struct mat5_variable *v, bool verify, err *e)
 {
     uint64_t size, padding;
     struct part part = {0};
@@ -216,6 +216,7 @@ static int check_numbers(struct stream *s, const struct mat5_variable *v, bool v
     padding = part.small ? 0 : -part.size & 7;
     if (!size)
         return fault_set(e, FAULT_DTYPE, "%s: the numbers of %s are stored as type %u", s->where, v->name, part.type);
+    v->stored = (int)part.type;
     if (v->count > UINT32_MAX || part.size != v->count * size)
         return fault_set(e, FAULT_RANGE, "%s: %s has %u bytes for %llu numbers of %llu", s->where, v->name, part.size,
                          (unsigned long long)v->count, (unsigned long long)size);
@@ -292,6 +293,25 @@ static int read_element(struct stream *s, uint64_t size, struct mat5_variable *v
     return e->code;
 }
 
+static int fail_hdf5(const struct stream *s, err *e)
+{
+    return fault_set(e, FAULT_VERSION, "%s: is a MATLAB v7.3 file; save it with -v7", s->where);
+}
+
+/* MATLAB v7.3 puts 512 bytes of its own before an HDF5 file. */
+static int check_no_hdf5(struct stream *s, err *e)
+{
+    enum { SIGNATURE_AT = 512 };
+    unsigned char bytes[8];
+
+    if (s->end < SIGNATURE_AT + sizeof bytes)
+        return 0;
+    s->at = SIGNATURE_AT;
+    if (pread_exactly(s, bytes, sizeof bytes, e))
+        return e->code;
+    return memcmp(bytes, "\x89HDF\r\n\x1a\n", sizeof bytes) ? 0 : fail_hdf5(s, e);
+}
+
 static int check_header(struct stream *s, err *e)
 {
     unsigned char header[MAT5_HEADER];
@@ -302,7 +322,9 @@ static int check_header(struct stream *s, err *e)
     if (pread_exactly(s, header, sizeof header, e))
         return e->code;
     if (!memcmp(header, "MATLAB 7.3", 10))
-        return fault_set(e, FAULT_VERSION, "%s: is a MATLAB v7.3 file; save it with -v7", s->where);
+        return fail_hdf5(s, e);
+    if (check_no_hdf5(s, e))
+        return e->code;
     if (header[126] == 'M' && header[127] == 'I')
         return fault_set(e, FAULT_UNSUPPORTED, "%s: is a big-endian MATLAB file", s->where);
     if (header[126] != 'I' || header[127] != 'M')

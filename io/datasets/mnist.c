@@ -70,7 +70,7 @@ static int read_idx(struct image_source *s, const char *folder, const char *file
     return e->code;
 }
 
-static int check(const struct image_source *s, const char *where, enum dataset_part part, const struct idx *images,
+static int check(struct image_source *s, const char *where, enum dataset_part part, const struct idx *images,
                  const struct idx *labels, const struct source_options *options, err *e)
 {
     if (images->shape[1] != SIDE || images->shape[2] != SIDE)

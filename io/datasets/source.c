@@ -218,14 +218,18 @@ void source_note(struct image_source *s, const char *format, ...)
     va_end(args);
 }
 
-int source_published(const struct image_source *s, const struct source_options *options, const char *where,
-                     size_t images, size_t published, err *e)
+int source_published(struct image_source *s, const struct source_options *options, const char *where, size_t images,
+                     size_t published, err *e)
 {
-    if (images == published || options->allow_partial)
+    if (images == published)
         return 0;
-    return fault_set(e, FAULT_RANGE,
-                     "%s: has %zu images, %zu were published; `sluice data import %s` reads it with --allow-partial",
-                     where, images, published, s->kind->name);
+    if (!options->allow_partial)
+        return fault_set(
+            e, FAULT_RANGE,
+            "%s: has %zu images, %zu were published; `sluice data import %s` reads it with --allow-partial", where,
+            images, published, s->kind->name);
+    source_note(s, "%s: has %zu images, %zu were published", where, images, published);
+    return 0;
 }
 
 static bool compares(const struct source_options *options, const char *md5)

@@ -86,9 +86,9 @@ const char *image_source_name(const struct image_source *s, enum dataset_part pa
 
 /* A line for the user; beyond SOURCE_NOTES they are only counted. */
 void source_note(struct image_source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* E_RANGE unless there are as many images in `where` as were published, or any number will do. */
-int source_published(const struct image_source *s, const struct source_options *options, const char *where,
-                     size_t images, size_t published, err *e);
+/* E_RANGE unless there are as many images in `where` as were published; where any number is allowed, a note. */
+int source_published(struct image_source *s, const struct source_options *options, const char *where, size_t images,
+                     size_t published, err *e);
 /* Compare the MD5 of an open file, or of its bytes, with the published one (NULL: none was); a difference is a note, since
  * files are compressed and written anew without harm.  Files of which a part is allowed to be missing are not compared. */
 void source_compare_file(struct image_source *s, const struct source_options *options, const char *where, int fd,

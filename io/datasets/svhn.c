@@ -2,7 +2,6 @@
  * others. */
 #include "io/datasets/svhn.h"
 
-#include <limits.h>
 #include <matio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include "io/containers/fault.h"
-#include "io/checksum.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/mat5.h"
 
@@ -40,27 +38,40 @@ static int find(const struct mat5_index *index, const char *where, const char *n
     return 0;
 }
 
-static int check(const struct mat5_index *index, const char *where, err *e)
+static bool one_of(const int *list, size_t n, int value)
 {
-    static const int y_classes[] = {MAT_C_DOUBLE, MAT_C_UINT8, MAT_C_UINT16, MAT_C_INT32, MAT_C_UINT32};
-    const struct mat5_variable *x, *y;
-    bool known = false;
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == value)
+            return true;
+    return false;
+}
 
-    if (find(index, where, "X", &x, e) || find(index, where, "y", &y, e))
-        return e->code;
-    for (size_t i = 0; i < sizeof y_classes / sizeof *y_classes; i++)
-        known = known || y->class == y_classes[i];
-    if (x->class != MAT_C_UINT8 || !known)
+static int check_types(const char *where, const struct mat5_variable *x, const struct mat5_variable *y, err *e)
+{
+    static const int classes[] = {MAT_C_DOUBLE, MAT_C_UINT8, MAT_C_UINT16, MAT_C_INT32, MAT_C_UINT32};
+    static const int stored[] = {MAT5_U8, MAT5_U16, MAT5_I32, MAT5_U32, MAT5_F64};
+
+    if (x->class != MAT_C_UINT8 || !one_of(classes, sizeof classes / sizeof *classes, y->class))
         return fault_set(e, FAULT_DTYPE, "%s: X is of class %d and y of class %d; expected bytes (9) and numbers",
                          where, x->class, y->class);
+    if (x->stored != MAT5_U8 || !one_of(stored, sizeof stored / sizeof *stored, y->stored))
+        return fault_set(e, FAULT_DTYPE,
+                         "%s: X is stored as type %d and y as type %d; expected bytes (2) and whole numbers", where,
+                         x->stored, y->stored);
+    return 0;
+}
+
+static int check(const struct mat5_index *index, const char *where, err *e)
+{
+    const struct mat5_variable *x, *y;
+
+    if (find(index, where, "X", &x, e) || find(index, where, "y", &y, e) || check_types(where, x, y, e))
+        return e->code;
     if (x->rank != 4 || x->shape[0] != SIDE || x->shape[1] != SIDE || x->shape[2] != CHANNELS || x->shape[3] == 0)
         return fault_set(e, FAULT_SHAPE, "%s: X is not (32, 32, 3, N)", where);
     if (y->rank != 2 || (y->shape[0] != 1 && y->shape[1] != 1) || y->count != x->shape[3])
         return fault_set(e, FAULT_RANGE, "%s: X has %llu images, y %llu labels", where, (unsigned long long)x->shape[3],
                          (unsigned long long)y->count);
-    if (x->count > INT_MAX)
-        return fault_set(e, FAULT_LIMIT, "%s: X has %llu bytes, at most %d are read", where,
-                         (unsigned long long)x->count, INT_MAX);
     return 0;
 }
 
@@ -118,7 +129,8 @@ static double label_at(const matvar_t *y, size_t i)
     }
 }
 
-static int read_labels(const char *where, const matvar_t *y, size_t count, uint8_t *labels, err *e)
+static int read_labels(struct image_source *s, const char *where, const matvar_t *y, size_t count, uint8_t *labels,
+                       err *e)
 {
     bool zero = false, ten = false;
 
@@ -133,12 +145,15 @@ static int read_labels(const char *where, const matvar_t *y, size_t count, uint8
     }
     if (zero && ten)
         return fault_set(e, FAULT_RANGE, "%s: both 0 and 10 are labels; 10 stands for the digit 0", where);
+    if (zero)
+        source_note(s, "%s: has labels 0 and none that is 10; 0 was taken for the digit 0", where);
     return 0;
 }
 
 /* ---------------------------------------------------------------- reading */
 
-static int read_variables(mat_t *mat, const char *where, size_t count, uint8_t *pixels, uint8_t *labels, err *e)
+static int read_variables(struct image_source *s, mat_t *mat, const char *where, size_t count, uint8_t *pixels,
+                          uint8_t *labels, err *e)
 {
     matvar_t *x = Mat_VarReadInfo(mat, "X"), *y = Mat_VarRead(mat, "y");
 
@@ -147,7 +162,7 @@ static int read_variables(mat_t *mat, const char *where, size_t count, uint8_t *
     else if (Mat_VarReadDataLinear(mat, x, pixels, 0, 1, (int)(count * SIDE * SIDE * CHANNELS)))
         fault_set(e, FAULT_SYNTAX, "%s: libmatio cannot read X", where);
     else
-        read_labels(where, y, count, labels, e);
+        read_labels(s, where, y, count, labels, e);
     Mat_VarFree(x);
     Mat_VarFree(y);
     return e->code;
@@ -165,7 +180,7 @@ static int read_matio(struct image_source *s, enum dataset_part part, const char
         err_set(e, ERR_NOMEM, "%s: out of memory for %zu images", where, count);
     else if (!mat)
         fault_set(e, FAULT_SYNTAX, "%s: libmatio cannot open it", where);
-    else if (!source_reserve(s, part, count, &pixels, e) && !read_variables(mat, where, count, pixels, labels, e))
+    else if (!source_reserve(s, part, count, &pixels, e) && !read_variables(s, mat, where, count, pixels, labels, e))
         source_add_pixels(s, part, where, NULL, labels, count, e);
     if (mat)
         Mat_Close(mat);
@@ -173,8 +188,18 @@ static int read_matio(struct image_source *s, enum dataset_part part, const char
     return e->code;
 }
 
-int svhn_add(struct image_source *s, enum dataset_part part, const char *where, int fd, uint64_t size, size_t expected,
-             err *e)
+/* No more than were published, whatever is allowed: a small file can inflate to any number of images. */
+static int check_count(struct image_source *s, enum dataset_part part, const char *where, uint64_t count,
+                       const struct source_options *options, err *e)
+{
+    if (count > files[part].count && options->allow_partial)
+        return fault_set(e, FAULT_LIMIT, "%s: has %llu images, more than the %zu that were published", where,
+                         (unsigned long long)count, files[part].count);
+    return source_published(s, options, where, (size_t)count, files[part].count, e);
+}
+
+int svhn_add(struct image_source *s, enum dataset_part part, const char *where, int fd, uint64_t size,
+             const struct source_options *options, err *e)
 {
     struct mat5_index index;
     size_t count;
@@ -183,10 +208,7 @@ int svhn_add(struct image_source *s, enum dataset_part part, const char *where, 
     if (mat5_list(fd, size, where, &index, e) || check(&index, where, e))
         return e->code;
     count = (size_t)mat5_find(&index, "X")->shape[3];
-    if (expected && count != expected)
-        return fault_set(e, FAULT_RANGE, "%s: has %zu images, the published file has %zu; --allow-partial reads it",
-                         where, count, expected);
-    if (mat5_verify(fd, size, where, mat5_find(&index, "X"), e) ||
+    if (check_count(s, part, where, count, options, e) || mat5_verify(fd, size, where, mat5_find(&index, "X"), e) ||
         mat5_verify(fd, size, where, mat5_find(&index, "y"), e) || alone(fd, &index, where, &two, e))
         return e->code;
     read_matio(s, part, where, two, count, e);
@@ -202,15 +224,6 @@ int svhn_start(struct image_source *s, err *e)
     return source_classes(s, "svhn", digits, CLASSES, e);
 }
 
-static void note_md5(struct image_source *s, enum dataset_part part, int fd)
-{
-    char hex[CHECKSUM_HEX];
-
-    if (checksum_open_file(fd, hex) && strcmp(hex, files[part].md5))
-        source_note(s, "%s is not the published file: its MD5 is %s, expected %s", files[part].name, hex,
-                    files[part].md5);
-}
-
 int kind_svhn_open(struct image_source *s, const struct source_options *options, err *e)
 {
     svhn_start(s, e);
@@ -220,10 +233,8 @@ int kind_svhn_open(struct image_source *s, const struct source_options *options,
 
         if (below_open(&s->root, files[part].name, &fd, &size, e))
             return e->code;
-        if (!svhn_add(s, (enum dataset_part)part, files[part].name, fd, size,
-                      options->allow_partial ? 0 : files[part].count, e) &&
-            !options->allow_partial)
-            note_md5(s, (enum dataset_part)part, fd);
+        if (!svhn_add(s, (enum dataset_part)part, files[part].name, fd, size, options, e))
+            source_compare_file(s, options, files[part].name, fd, files[part].md5);
         close(fd);
     }
     return e->code;

@@ -12,7 +12,7 @@
 #include "io/datasets/kinds.h"
 #include "io/datasets/lists.h"
 
-enum { ANNOTATION_FIELDS = 6 };
+enum { ANNOTATION_FIELDS = 6, PUBLISHED_TRAINING = 100000, PUBLISHED_TEST = 10000 };
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -119,11 +119,13 @@ int kind_tiny_imagenet_open(struct image_source *s, const struct source_options 
 {
     struct folder_names classes = {0};
 
-    (void)options;
     if (!folder_classes(s, "train", NULL, &classes, e) && !check_wnids(s, &classes, e) &&
         !source_classes(s, s->root.path, (const char *const *)classes.names, classes.count, e) &&
         !folder_add_classes(s, DATASET_TRAIN, "train", &classes, e))
         add_test(s, &classes, e);
     folder_names_free(&classes);
+    if (!e->code &&
+        !source_published(s, options, "the training part", s->part[DATASET_TRAIN].count, PUBLISHED_TRAINING, e))
+        source_published(s, options, "the test part", s->part[DATASET_TEST].count, PUBLISHED_TEST, e);
     return e->code;
 }

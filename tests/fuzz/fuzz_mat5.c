@@ -6,11 +6,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct image_source s = {.root.fd = -1};
+    const struct source_options options = {.allow_partial = true};
     int fd = file_of(data, size);
     err e = {0};
 
     if (!svhn_start(&s, &e))
-        svhn_add(&s, DATASET_TRAIN, "input", fd, size, 0, &e);
+        svhn_add(&s, DATASET_TRAIN, "input", fd, size, &options, &e);
     look_at(&s, &e);
     close(fd);
     return 0;

@@ -158,6 +158,14 @@ def mat_file(arrays, compress=False, header=b"MATLAB 5.0 MAT-file, fixture".ljus
     return header + b"".join(arrays)
 
 
+def bomb(start, zeros):
+    """A compressed element: `start`, and so many zeros behind it."""
+    z = zlib.compressobj(1)
+    packed = z.compress(start) + b"".join(z.compress(bytes(1 << 20)) for _ in range(zeros >> 20)) \
+        + z.compress(bytes(zeros & (1 << 20) - 1)) + z.flush()
+    return struct.pack("<II", 15, len(packed)) + packed
+
+
 def svhn_arrays(part, **y_form):
     x, y = svhn_part(part)
     return [mat_array(b"X", x.shape, x.tobytes("F"), small=True), mat_array(b"y", y.shape, y.astype("u1").tobytes(), **y_form)]
@@ -173,6 +181,12 @@ def svhn():
             scipy.io.savemat(f"good/svhn-{folder}/{name}", {"X": x, "y": y.astype("u1"), **extra}, do_compression=compress)
         os.makedirs("good/svhn-double", exist_ok=True)
         scipy.io.savemat(f"good/svhn-double/{name}", {"y": y.astype("f8"), "X": x}, do_compression=True)
+        write(f"good/svhn-zero/{name}", mat_file([mat_array(b"X", x.shape, x.tobytes("F")),
+                                                  mat_array(b"y", y.shape, (y % 10).astype("u1").tobytes())]))
+        for k, (kind, to) in enumerate(((4, "u2"), (5, "i4"), (9, "f8"))):  # doubles stored as other types
+            write(f"good/svhn-stored-{to}/{name}",
+                  mat_file([mat_array(b"X", x.shape, x.tobytes("F")),
+                            mat_array(b"y", y.shape, y.astype(to).tobytes(), array_class=6, kind=kind)], k == 1))
         write(f"good/svhn-narrow/{name}", mat_file(svhn_arrays(part, array_class=6), True))  # doubles stored as bytes
 
 
@@ -417,13 +431,28 @@ def bad_mat():
     one("E_CRC", mat_file([struct.pack("<II", 15, len(z)) + z, mat_array(b"y", y.shape, names)]))
     z = zlib.compress(element[:8 + 56] + struct.pack("<II", 2, len(raw)))
     one("E_TRUNC", mat_file([struct.pack("<II", 15, len(z)) + z, mat_array(b"y", y.shape, names)]))
-    bomb = zlib.compress(mat_array(b"X", (32, 32, 3, 15000), bytes(3072 * 15000)))
-    one("E_RANGE", mat_file([struct.pack("<II", 15, len(bomb)) + bomb, mat_array(b"y", y.shape, names)]))
+    head = mat_array(b"X", (32, 32, 3, 15000), b"")[8:-8] + struct.pack("<II", 2, 3072 * 15000)
+    head = struct.pack("<II", 14, len(head) + 3072 * 15000) + head
+    one("E_RANGE", mat_file([bomb(head, 3072 * 15000), mat_array(b"y", y.shape, names)]))
+    many = 80_000  # 245 MB of pixels in a megabyte: more than were published, behind the variable, as its name
+    head = mat_array(b"X", (32, 32, 3, many), b"")[8:-8] + struct.pack("<II", 2, 3072 * many)
+    size = len(head) + 3072 * many
+    one("E_LIMIT", mat_file([bomb(struct.pack("<II", 14, size) + head, 3072 * many), mat_array(b"y", (many, 1), bytes(many))]))
+    one("E_LIMIT", mat_file([bomb(element, 3072 * many), mat_array(b"y", y.shape, names)]))
+    head = element[8:8 + 56 - 16] + struct.pack("<II", 1, 3072 * many)
+    one("E_LIMIT", mat_file([bomb(struct.pack("<II", 14, size) + head, 3072 * many), mat_array(b"y", y.shape, names)]))
     small = struct.pack("<HH", 1, 5) + b"XXXX"
     body = element[8:].replace(mat_element(1, b"X"), small)
     one("E_RANGE", mat_file([struct.pack("<II", 14, len(body)) + body]))
     two("E_DTYPE", mat_array(b"X", x.shape, raw, array_class=2))
     two("E_DTYPE", mat_array(b"X", x.shape, raw, array_class=8))
+    two("E_DTYPE", mat_array(b"X", x.shape, raw, kind=1))
+    for stored, to in ((9, "f8"), (4, "u2"), (5, "i4")):  # of class uint8, and not bytes in the file
+        two("E_DTYPE", mat_array(b"X", x.shape, x.astype(to).tobytes("F"), kind=stored))
+    two("E_DTYPE", second=mat_array(b"y", y.shape, names, array_class=6, kind=1))
+    two("E_DTYPE", second=mat_array(b"y", y.shape, y.astype("f4").tobytes(), array_class=6, kind=7))
+    one("E_VERSION", good[:512] + b"\x89HDF\r\n\x1a\n" + good[520:])
+    one("E_VERSION", b"HDF5 behind other bytes".ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(100))
     two("E_DTYPE", second=mat_array(b"y", y.shape, names, array_class=4))
     two("E_UNSUPPORTED", mat_array(b"X", x.shape, raw, flags=0x0800))
     two("E_SHAPE", mat_array(b"X", (32, 32, 3), raw[:3072]))
