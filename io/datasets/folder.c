@@ -239,29 +239,95 @@ int folder_add_both(struct image_source *s, const char *test, err *e)
     return e->code;
 }
 
+int folder_check_divided(struct image_source *s, const char *const *parts, err *e)
+{
+    struct below_list list;
+    char shown[ESCAPED_SIZE];
+
+    if (below_list(&s->root, "", &list, e))
+        return e->code;
+    for (size_t i = 0; i < list.count && !e->code; i++) {
+        const char *name = list.entries[i].name;
+
+        if (list.entries[i].folder && !one_of(parts, name) && !passed_over(s, "", name))
+            fault_set(e, FAULT_UNSUPPORTED,
+                      "%s: the folder '%s' lies beside train/, so the images are divided only in part; move it away",
+                      s->root.path, escaped(shown, name, strlen(name)));
+    }
+    below_list_free(&list);
+    return e->code;
+}
+
 /* ---------------------------------------------------------------- a split of one list */
 
-int folder_split(struct image_source *s, uint32_t seed, err *e)
+/* Of n images from `first` on, say which are for testing. */
+static int draw(const struct image_source *s, size_t first, size_t n, uint32_t seed, bool *test, err *e)
+{
+    size_t training = (size_t)(0.8 * (double)n);
+    uint32_t *order = malloc((n + 1) * sizeof *order);
+
+    if (!order)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
+    torch_randperm(order, (uint32_t)n, seed);
+    for (size_t i = training; i < n; i++)
+        test[first + order[i]] = true;
+    free(order);
+    return 0;
+}
+
+/* Move the images that are for testing. */
+static int divide(struct image_source *s, const bool *test, err *e)
 {
     struct source_part all = s->part[DATASET_TRAIN];
-    size_t n = all.count, training = (size_t)(0.8 * (double)n);
-    uint32_t *order = malloc((n + 1) * sizeof *order);
-    bool *test = calloc(n + 1, sizeof *test);
 
     s->part[DATASET_TRAIN] = (struct source_part){0};
-    if (!order || !test)
-        err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
-    else
-        torch_randperm(order, (uint32_t)n, seed);
-    for (size_t i = training; i < n && !e->code; i++)
-        test[order[i]] = true;
-    for (size_t i = 0; i < n && !e->code; i++)
+    for (size_t i = 0; i < all.count && !e->code; i++)
         source_add_file(s, test[i] ? DATASET_TEST : DATASET_TRAIN, all.files[i], all.labels[i], e);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < all.count; i++)
         free(all.files[i]);
     free(all.files);
     free(all.labels);
-    free(order);
+    return e->code;
+}
+
+static int draw_classes(const struct image_source *s, uint32_t seed, bool *test, err *e)
+{
+    const struct source_part *all = &s->part[DATASET_TRAIN];
+
+    for (size_t first = 0, next; first < all->count; first = next) {
+        int32_t label = all->labels[first];
+
+        for (next = first; next < all->count && all->labels[next] == label;)
+            next++;
+        if (next - first == 1)
+            return fault_set(e, FAULT_MISSING,
+                             "%s: the class '%s' has one image, which cannot be for training and for testing",
+                             s->root.path, s->class_names[label]);
+        if (draw(s, first, next - first, seed + (uint32_t)label, test, e))
+            return e->code;
+    }
+    return 0;
+}
+
+static int split(struct image_source *s, bool by_class, uint32_t seed, err *e)
+{
+    size_t n = s->part[DATASET_TRAIN].count;
+    bool *test = calloc(n + 1, sizeof *test);
+
+    if (!test)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
+    if (!(by_class ? draw_classes(s, seed, test, e) : draw(s, 0, n, seed, test, e)))
+        divide(s, test, e);
     free(test);
     return e->code;
+}
+
+int folder_split(struct image_source *s, uint32_t seed, err *e)
+{
+    return split(s, false, seed, e);
+}
+
+int folder_split_classes(struct image_source *s, uint32_t seed, err *e)
+{
+    return split(s, true, seed, e);
 }

@@ -32,8 +32,15 @@ int folder_add_classes(struct image_source *s, enum dataset_part part, const cha
  * code and most published data sets use.  E_MISSING names a class that only one of them has. */
 int folder_add_both(struct image_source *s, const char *test, err *e);
 
+/* Where images are divided into folders of the root, all must be: E_UNSUPPORTED names a folder that is none of `parts`, up
+ * to NULL. */
+int folder_check_divided(struct image_source *s, const char *const *parts, err *e);
+
 /* Divide the images of a source whose training part has them all, as the official code divides ImageNet-R:
  * the first int(0.8 n) of torch.randperm(n) with this seed are for training.  Both parts keep the order of the list. */
 int folder_split(struct image_source *s, uint32_t seed, err *e);
+/* The same for each class by itself, class c with the seed + c, so that each has images of both parts.  The images are in the
+ * order of their classes.  E_MISSING for a class with a single image. */
+int folder_split_classes(struct image_source *s, uint32_t seed, err *e);
 
 #endif

@@ -60,18 +60,7 @@ static int take_classes(struct image_source *s, const char *folder, struct folde
 
 static int open_divided(struct image_source *s, err *e)
 {
-    struct below_list list;
-
-    if (below_list(&s->root, "", &list, e))
-        return e->code;
-    for (size_t i = 0; i < list.count && !e->code; i++)
-        if (list.entries[i].folder && strcmp(list.entries[i].name, divided[0]) &&
-            strcmp(list.entries[i].name, divided[1]) && list.entries[i].name[0] != '.')
-            fault_set(e, FAULT_UNSUPPORTED,
-                      "%s: the folder '%s' lies beside train/ and test/, so the images are divided only in part",
-                      s->root.path, list.entries[i].name);
-    below_list_free(&list);
-    if (!e->code && !folder_add_both(s, "test", e))
+    if (!folder_check_divided(s, divided, e) && !folder_add_both(s, "test", e))
         note_split(s, "test/", e);
     return e->code;
 }

@@ -39,7 +39,7 @@
       "http://cs231n.stanford.edu/tiny-imagenet-200.zip")                                                    \
     K(folder, "folder", false,                                                                               \
       "train/ and test/ (or val/), each with one folder of images for each class; or such folders alone, "   \
-      "which are split",                                                                                     \
+      "each of which is split",                                                                                     \
       "your own images")                                                                                     \
     K(csv, "csv", false,                                                                                     \
       "manifest.csv with the columns path and label, and perhaps split",                                     \

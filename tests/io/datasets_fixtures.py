@@ -233,6 +233,11 @@ def folder():
     write("good/folder/train/.ipynb_checkpoints/x.jpg", b"")
     write("good/folder/train/a/._z.jpg", b"")
     write("good/folder/__MACOSX/x.jpg", b"")
+    for name, count in (("a", 2), ("b", 3), ("c", 11)):  # of which less than one in five may not be none
+        for k in range(count):
+            write(f"good/undivided/{name}/{k:02d}.jpg", b"")
+    shutil.copytree("good/folder", "good/folder-val")
+    write("good/folder-val/val/a/x.jpg", b"")
 
 
 def imagenet_r():
@@ -249,6 +254,8 @@ def imagenet_r():
         for f in files:
             os.makedirs(os.path.dirname(f"good/imagenet-r-split/{part}/{f}"), exist_ok=True)
             shutil.copy(f"good/imagenet-r/{f}", f"good/imagenet-r-split/{part}/{f}")
+    write("good/imagenet-r-split/__MACOSX/n00000007/x.jpg", b"")
+    write("good/imagenet-r-split/.cache/x.jpg", b"")
     write("good/imagenet-r.txt", "".join(f + "\n" for f in listing))
     write("good/coda-test.txt", "".join(f + "\n" for f in test))
 
@@ -490,6 +497,8 @@ def bad_folders():
     os.symlink("..", folder + "/train/a/up")
     folder = bad("folder", "E_PATH", {}, base)
     shutil.copy("good/folder/train/a/9.jpg", folder + "/train/a/back\\slash.jpg")
+    bad("folder", "E_UNSUPPORTED", {"c/x.jpg": b""}, base)
+    bad("folder", "E_MISSING", {"a/1.jpg": b"", "a/2.jpg": b"", "b/1.jpg": b""})  # one image is not enough to divide
     bad("imagenet-r", "E_UNSUPPORTED", {"n00000001/x.jpg": b""}, "good/imagenet-r-split")
     folder = bad("imagenet-r", "E_MISSING", {}, "good/imagenet-r-split")
     shutil.rmtree(folder + "/test")

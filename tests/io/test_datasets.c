@@ -250,10 +250,44 @@ static void folders_are_in_torchvision_s_order(void **state)
     assert_true(has_note(&s, "._z.jpg was passed over"));
     image_source_close(&s);
     GOOD(image_source_open("folder", "good/folder/train", &(struct source_options){.seed = 7, .seeded = true}, &s, &e));
-    assert_int_equal(s.part[DATASET_TRAIN].count, 25); /* int(0.8 * 32) */
-    assert_int_equal(s.part[DATASET_TEST].count, 7);
+    assert_int_equal(s.part[DATASET_TRAIN].count, 4 * 6); /* int(0.8 * 8) of each class */
+    assert_int_equal(s.part[DATASET_TEST].count, 4 * 2);
     assert_true(has_note(&s, "seed 7"));
     image_source_close(&s);
+    GOOD(image_source_open("folder", "good/folder-val", &partial, &s, &e));
+    check_files(&s, DATASET_TEST, "", "good/folder-test.txt", false);
+    assert_true(has_note(&s, "val/ was passed over"));
+    image_source_close(&s);
+}
+
+/* Whatever the seed, no class is left without training or test images, and the same seed draws the same. */
+static void every_class_is_divided(void **state)
+{
+    static const size_t training[] = {1, 2, 8}, test[] = {1, 1, 3};
+    int differ = 0;
+
+    (void)state;
+    need_fixtures();
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        const struct source_options options = {.seed = seed, .seeded = true};
+        size_t count[DATASET_PARTS][3] = {{0}};
+        struct image_source s, again;
+        err e = {0};
+
+        GOOD(image_source_open("folder", "good/undivided", &options, &s, &e));
+        GOOD(image_source_open("folder", "good/undivided", &options, &again, &e));
+        for (int part = 0; part < DATASET_PARTS; part++)
+            for (size_t i = 0; i < s.part[part].count; i++) {
+                count[part][s.part[part].labels[i]]++;
+                assert_string_equal(s.part[part].files[i], again.part[part].files[i]);
+            }
+        assert_memory_equal(count[DATASET_TRAIN], training, sizeof training);
+        assert_memory_equal(count[DATASET_TEST], test, sizeof test);
+        differ += strcmp(s.part[DATASET_TEST].files[0], "a/00.jpg") != 0;
+        image_source_close(&s);
+        image_source_close(&again);
+    }
+    assert_in_range(differ, 1, 19);
 }
 
 /* iNaturalist's folders have names of 79 bytes; no folder's name can be longer than 255. */
@@ -387,6 +421,7 @@ static void imagenet_r_has_three_layouts(void **state)
         assert_int_equal(s.part[DATASET_TRAIN].count, 32);
         assert_int_equal(s.part[DATASET_TEST].labels[7], 3); /* sorted, not CODA-Prompt's number 2 */
         assert_true(has_note(&s, "the split is none of the published ones"));
+        assert_int_equal(has_note(&s, "__MACOSX was passed over"), !lists);
         image_source_close(&s);
     }
     assert_int_equal(image_source_open("imagenet-r", "good/imagenet-r", &half, &s, &e), ERR_USAGE);
@@ -611,6 +646,7 @@ int main(void)
         cmocka_unit_test(other_files_than_the_published_are_noted),
         cmocka_unit_test(checksums_are_what_they_are_called),
         cmocka_unit_test(folders_are_in_torchvision_s_order),
+        cmocka_unit_test(every_class_is_divided),
         cmocka_unit_test(names_of_classes_may_be_long),
         cmocka_unit_test(links_inside_the_folder_are_followed),
         cmocka_unit_test(an_old_kernel_follows_no_links),
