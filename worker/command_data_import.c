@@ -29,7 +29,9 @@ static const char help[] =
     "default, but\n"
     "                         notmnist skips as long as they are few)\n"
     "  --allow-partial        accept files with fewer images than were published\n"
-    "  --seed N               of the split into training and test images where the files make none (default: 42)\n"
+    "  --seed N               imagenet-r, folder: of the split into training and test images where the files make "
+    "none\n"
+    "                         (default: 42)\n"
     "  --part-train FILE      imagenet-r: a list of the training images, one a line or CODA-Prompt's YAML file\n"
     "  --part-test FILE       imagenet-r: a list of the test images\n"
     "  --threads N            threads that decode (default: all cores); the result does not depend on it\n"
@@ -61,6 +63,14 @@ static bool read_seed(const char *text, struct source_options *out)
     out->seeded = true;
     out->seed = (uint32_t)value;
     return *text >= '0' && *text <= '9' && !*end && value <= UINT32_MAX;
+}
+
+/* Whether there are options that only matter to files that are read. */
+static bool for_files(const struct arguments *a)
+{
+    const struct source_options *s = &a->source;
+
+    return a->bad || s->seeded || s->allow_partial || s->list[DATASET_TRAIN] || s->list[DATASET_TEST];
 }
 
 /* 0: go on; otherwise the command ends with that status less one. */
@@ -126,6 +136,10 @@ static int parse(int argc, char **argv, struct arguments *out)
         wrong = "give a kind and the folder with its files";
     else if (out->path && data_composition_by_name(out->kind))
         wrong = "it is put together from data sets that are here already, so give no folder";
+    else if (data_composition_by_name(out->kind) && for_files(out))
+        wrong = "it is put together from data sets that are here already; --seed, --part-train, --part-test, "
+                "--allow-partial "
+                "and --on-bad-image are for their own imports";
     else if (!out->name)
         wrong = "give --as NAME";
     else if (out->threads < 1)
@@ -178,7 +192,7 @@ static char *provenance_of(const struct arguments *a, const struct image_source 
 
 static enum bad_image bad_policy(const struct arguments *a, const struct data_kind *kind)
 {
-    if (kind->broken && (!a->bad || !strcmp(a->bad, "skip")))
+    if ((kind->traits & KIND_BROKEN) && (!a->bad || !strcmp(a->bad, "skip")))
         return BAD_IMAGE_FEW;
     return a->bad && !strcmp(a->bad, "skip") ? BAD_IMAGE_SKIP : BAD_IMAGE_FAIL;
 }
@@ -203,13 +217,10 @@ static int import_kind(const struct arguments *a, struct import_request *request
 static int import_members(const struct arguments *a, const struct data_composition *c, struct import_request *request,
                           struct import_report *report, err *e)
 {
-    int count = 0;
     char *provenance = provenance_of(a, NULL);
 
     request->provenance = provenance;
-    while (c->members[count])
-        count++;
-    import_composition(c->members, count, request, report, e);
+    import_composition(c, request, report, e);
     free(provenance);
     return e->code;
 }

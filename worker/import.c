@@ -223,8 +223,9 @@ static void close_members(struct composition *c)
     free(c->class_names);
 }
 
-static int open_members(struct composition *c, const char *const *names, err *e)
+static int open_members(struct composition *c, const struct data_composition *what, err *e)
 {
+    const char *const *names = what->members;
     int at = 0;
 
     if (!(c->members = calloc((size_t)c->count, sizeof *c->members)))
@@ -232,6 +233,9 @@ static int open_members(struct composition *c, const char *const *names, err *e)
     for (int k = 0; k < c->count; k++) {
         if (dataset_open(names[k], &c->members[k], e))
             return e->code;
+        if (c->members[k].classes != what->classes)
+            return err_set(e, ERR_DATA, "%s has %d classes, but each part of %s has %d; import the published %s",
+                           names[k], c->members[k].classes, what->name, what->classes, names[k]);
         c->classes += c->members[k].classes;
     }
     if (!(c->class_names = calloc((size_t)c->classes, sizeof *c->class_names)))
@@ -279,15 +283,17 @@ static void add_members(struct import *in, const struct composition *c, err *e)
                 return;
 }
 
-int import_composition(const char *const *names, int count, const struct import_request *request,
+int import_composition(const struct data_composition *what, const struct import_request *request,
                        struct import_report *out, err *e)
 {
-    struct composition c = {.count = count};
+    struct composition c = {0};
     struct import in = {.request = request, .report = out};
 
     *out = (struct import_report){0};
-    if (!open_members(&c, names, e)) {
-        for (int k = 0; k < count; k++)
+    while (what->members[c.count])
+        c.count++;
+    if (!open_members(&c, what, e)) {
+        for (int k = 0; k < c.count; k++)
             for (int part = 0; part < DATASET_PARTS; part++)
                 in.all += c.members[k].part[part].count;
         if (!image_pack_create(request->to, IMAGE_PACK_FILES, (const char(*)[CLASS_NAME_SIZE])c.class_names, c.classes,

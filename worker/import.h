@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "io/datasets/source.h"
+#include "io/datasets/kinds.h"
 #include "io/digest.h"
 #include "worker/host.h"
 
@@ -37,9 +37,9 @@ int import_source(const struct image_source *source, const struct import_request
                   err *e);
 
 /* A data set of several others, one after the other: class c of the k-th becomes the class (classes before it) + c,
- * called "name/class".  Images keep their bytes; pixels become PGM or PPM files, so that each keeps its size.  names
- * are looked for as in dataset_open(). */
-int import_composition(const char *const *names, int count, const struct import_request *request,
+ * called "name/class".  Images keep their bytes; pixels become PGM or PPM files, so that each keeps its size.  The members
+ * are looked for as in dataset_open(); ERR_DATA for one with another number of classes than it must have. */
+int import_composition(const struct data_composition *what, const struct import_request *request,
                        struct import_report *out, err *e);
 
 #endif

@@ -318,6 +318,7 @@ static int split(struct image_source *s, bool by_class, uint32_t seed, err *e)
         return err_set(e, ERR_NOMEM, "%s: out of memory", s->root.path);
     if (!(by_class ? draw_classes(s, seed, test, e) : draw(s, 0, n, seed, test, e)))
         divide(s, test, e);
+    s->drawn = true;
     free(test);
     return e->code;
 }

@@ -14,7 +14,7 @@
 static const uint64_t file_limit = (uint64_t)256 << 20; /* bytes of one image file */
 
 static const struct data_kind kinds[] = {
-#define K(id, name, broken, holds, get) {name, broken, holds, get, kind_##id##_open},
+#define K(id, name, traits, holds, get) {name, traits, holds, get, kind_##id##_open},
     DATA_KINDS(K)
 #undef K
 };
@@ -37,7 +37,7 @@ const struct data_kind *data_kind_by_name(const char *name)
 
 /* The official code's list: in natural order, class 10 k + c is class c of the k-th. */
 static const struct data_composition compositions[] = {
-    {"5-datasets", {"svhn", "mnist", "cifar10", "notmnist", "fashion-mnist"}},
+    {"5-datasets", {"svhn", "mnist", "cifar10", "notmnist", "fashion-mnist"}, 10},
 };
 
 const struct data_composition *data_composition_by_name(const char *name)
@@ -70,14 +70,31 @@ const char *data_advice(const char *name, char text[DATA_ADVICE])
 
 /* ---------------------------------------------------------------- opening and closing */
 
-static int fail_kind(const char *kind, err *e)
+/* The names of the kinds that have all these traits. */
+static const char *kinds_with(unsigned traits, char list[300])
 {
-    char list[300] = "";
     size_t used = 0;
 
     for (size_t i = 0; i < KINDS; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", kinds[i].name);
-    return err_set(e, ERR_USAGE, "'%.60s' is no kind of data set; the kinds are %s", kind, list);
+        if ((kinds[i].traits & traits) == traits)
+            used += (size_t)snprintf(list + used, 300 - used, "%s%s", used ? ", " : "", kinds[i].name);
+    return list;
+}
+
+/* What the kind has no use for. */
+static int check_options(const struct data_kind *kind, const struct source_options *options, err *e)
+{
+    bool lists = options->list[DATASET_TRAIN] || options->list[DATASET_TEST];
+    char list[300];
+
+    if (options->seeded && !(kind->traits & KIND_SEED))
+        return err_set(e, ERR_USAGE,
+                       "its files say which images are for training, so that a seed has no use; kinds that may be "
+                       "divided with one are %s",
+                       kinds_with(KIND_SEED, list));
+    if (lists && !(kind->traits & KIND_LISTS))
+        return err_set(e, ERR_USAGE, "lists of training and test images are taken by %s", kinds_with(KIND_LISTS, list));
+    return 0;
 }
 
 static int check_parts(const struct image_source *s, err *e)
@@ -108,11 +125,15 @@ static int enter(struct image_source *s, const char *path, err *e)
 int image_source_open(const char *kind, const char *path, const struct source_options *options,
                       struct image_source *out, err *e)
 {
+    char list[300];
+
     *out = (struct image_source){.kind = data_kind_by_name(kind), .root.fd = -1};
     if (!out->kind)
-        return fail_kind(kind, e);
-    if (!enter(out, path, e) && !out->kind->open(out, options, e))
+        return err_set(e, ERR_USAGE, "'%.60s' is no kind of data set; the kinds are %s", kind, kinds_with(0, list));
+    if (!check_options(out->kind, options, e) && !enter(out, path, e) && !out->kind->open(out, options, e))
         check_parts(out, e);
+    if (!e->code && options->seeded && !out->drawn)
+        source_note(out, "the seed was not used: the images are divided already");
     if (e->code) {
         image_source_close(out);
         return err_context(e, "%s", kind);

@@ -55,6 +55,7 @@ struct image_source {
     int height, width, channels; /* of pixels; of files: the size that every image must have, 0 for any */
     enum pixel_layout layout;
     const char *manifest; /* csv: the file below the root */
+    bool drawn;           /* the images were divided here, with a seed */
     char *sequence;       /* csv: its tasks, as a text of dataset.sequence; NULL if it names none */
     char notes[SOURCE_NOTES][SOURCE_NOTE_SIZE]; /* what the user should know, though nothing failed */
     int notes_count, notes_dropped;
@@ -68,7 +69,7 @@ struct source_image {
 };
 
 /* Open a folder (of the kind csv also the manifest itself) as the kind of that name.  ERR_USAGE with the kinds there
- * are; release with image_source_close(). */
+ * are, or those that have a use for the options; release with image_source_close(). */
 int image_source_open(const char *kind, const char *path, const struct source_options *options,
                       struct image_source *out, err *e);
 void image_source_close(struct image_source *s); /* harmless twice, and after a failed image_source_open() */

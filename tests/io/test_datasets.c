@@ -635,6 +635,21 @@ static void what_is_missing_is_named(void **state)
         assert_true(e.code == ERR_MISSING || fault_of(&e) == FAULT_MISSING);
         e = (err){0};
     }
+    for (size_t i = 0; (kind = data_kind(i)); i++) { /* options that a kind has no use for are not ignored */
+        const struct source_options seed = {.seeded = true}, lists = {.list = {"a", "b"}};
+
+        image_source_open(kind->name, "nothing", &seed, &s, &e);
+        assert_int_equal(e.code == ERR_USAGE, !(kind->traits & KIND_SEED));
+        assert_int_equal(strstr(e.text, "are imagenet-r, folder") != NULL, !(kind->traits & KIND_SEED));
+        e = (err){0};
+        image_source_open(kind->name, "nothing", &lists, &s, &e);
+        assert_int_equal(e.code == ERR_USAGE, !(kind->traits & KIND_LISTS));
+        assert_int_equal(strstr(e.text, "taken by imagenet-r") != NULL, !(kind->traits & KIND_LISTS));
+        e = (err){0};
+    }
+    GOOD(image_source_open("folder", "good/folder", &(struct source_options){.seeded = true, .seed = 7}, &s, &e));
+    assert_true(has_note(&s, "the seed was not used"));
+    image_source_close(&s);
     assert_int_equal(image_source_open("imagenet", "nothing", &partial, &s, &e), ERR_USAGE);
     assert_non_null(strstr(e.text, "imagenet-r, cub200"));
 }

@@ -258,31 +258,36 @@ static void arrays_become_packs_of_pixels(void **state)
 /* ---------------------------------------------------------------- 5-datasets */
 
 /* A pack of one of the members: ten classes with a few images each, every class of its own brightness. */
-static void make_member(const char *name, enum image_pack_kind kind, int side, int channels)
+static void make_member_of(const char *name, enum image_pack_kind kind, int side, int channels, int classes)
 {
     char names[10][CLASS_NAME_SIZE] = {""}, path[100];
     uint8_t pixels[32 * 32 * 3], file[32 * 32 + PICTURE_PNM_HEADER];
     image_pack *pack;
     err e = {0};
 
-    for (int c = 0; c < 10; c++)
+    for (int c = 0; c < classes; c++)
         snprintf(names[c], sizeof names[c], "class %d", c);
     snprintf(path, sizeof path, "store/%s.h5", name);
-    GOOD(image_pack_create(path, kind, (const char(*)[CLASS_NAME_SIZE])names, 10, &pack, &e));
+    GOOD(image_pack_create(path, kind, (const char(*)[CLASS_NAME_SIZE])names, classes, &pack, &e));
     for (int part = 0; part < DATASET_PARTS; part++)
         for (int i = 0; i < 40; i++) {
             for (int k = 0; k < side * side * channels; k++)
                 pixels[k] = (uint8_t)(25 * (i % 10) + (k * (i + 3) + part) % 20);
             if (kind == IMAGE_PACK_PIXELS) {
-                GOOD(image_pack_add_pixels(pack, part, i % 10, side, side, channels, pixels, &e));
+                GOOD(image_pack_add_pixels(pack, part, i % classes, side, side, channels, pixels, &e));
             } else {
                 size_t n = picture_pnm_header((char *)file, side, side, 1);
 
                 memcpy(file + n, pixels, (size_t)(side * side));
-                GOOD(image_pack_add_file(pack, part, i % 10, file, n + (size_t)(side * side), &e));
+                GOOD(image_pack_add_file(pack, part, i % classes, file, n + (size_t)(side * side), &e));
             }
         }
     GOOD(image_pack_finish(pack, NULL, &e));
+}
+
+static void make_member(const char *name, enum image_pack_kind kind, int side, int channels)
+{
+    make_member_of(name, kind, side, channels, 10);
 }
 
 static void make_members(void)
@@ -351,6 +356,21 @@ static void five_data_sets_become_one(void **state)
     image_reader_free(&reader);
     image_reader_free(&other);
     dataset_close(&d);
+}
+
+static void each_of_the_five_has_ten_classes(void **state)
+{
+    const struct import_request request = {.to = "store/five.h5", .threads = 1, .host = &host};
+    struct import_report report;
+    err e = {0};
+
+    (void)state;
+    make_members();
+    make_member_of("cifar10", IMAGE_PACK_PIXELS, 32, 3, 9);
+    assert_int_equal(import_composition(data_composition_by_name("5-datasets"), &request, &report, &e), ERR_DATA);
+    assert_string_equal(e.text,
+                        "cifar10 has 9 classes, but each part of 5-datasets has 10; import the published cifar10");
+    assert_int_not_equal(access("store/five.h5", F_OK), 0);
 }
 
 /* From the parts to the result of a trial, in the order of the official code's seed 42: notMNIST, MNIST, CIFAR-10,
@@ -465,6 +485,9 @@ static void the_commands_import_and_show(void **state)
     assert_int_equal(RUN(import, "out", "folder pictures --as ../x"), 2);
     assert_int_equal(RUN(import, "out", "folder pictures --as x --seed -1"), 2);
     assert_int_equal(RUN(import, "out", "folder pictures --as x --on-bad-image maybe"), 2);
+    assert_int_equal(RUN(import, "out", "folder pictures --as x --part-train a --part-test b"), 2);
+    assert_int_equal(RUN(import, "out", "cifar10 pictures --as x --seed 7"), 2);
+    assert_int_equal(RUN(import, "out", "5-datasets --as x --seed 7"), 2);
     assert_int_equal(RUN(import, "out", "5-datasets pictures --as x"), 2);
     assert_int_equal(RUN(import, "out", "5-datasets --as x"), 2); /* its parts are not here */
     assert_int_equal(RUN(import, "out", "imagenet pictures --as x"), 2);
@@ -512,6 +535,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_import_leaves_nothing),
         cmocka_unit_test(arrays_become_packs_of_pixels),
         cmocka_unit_test(five_data_sets_become_one),
+        cmocka_unit_test(each_of_the_five_has_ten_classes),
         cmocka_unit_test(a_trial_on_five_data_sets_runs),
         cmocka_unit_test(a_sheet_shows_the_first_images_of_each_class),
         cmocka_unit_test(the_commands_import_and_show),
