@@ -2,6 +2,8 @@
 
     datasets_fixtures.py
 
+Status 77: a Python package is missing.
+
 good/ has data sets written by NumPy, SciPy, Pillow, gzip and csv; of image n, the value at row y, column x, channel c is
 (37 n + 7 y + 13 x + 29 c) mod 256 and the label is 3 n + 1 modulo the number of classes, counted within each part.
 bad/ has broken ones; each line of bad.txt names a kind, a folder and the kind of fault that reading must end in.
@@ -12,13 +14,19 @@ import hashlib
 import os
 import pathlib
 import pickle
+import random
 import shutil
 import struct
+import sys
 import zlib
 
-import numpy as np
-import scipy.io
-from PIL import Image
+try:
+    import numpy as np
+    import scipy.io
+    from PIL import Image
+except ImportError as error:
+    print(error, file=sys.stderr)
+    sys.exit(77)
 
 COUNT = {"train": 15, "test": 3}  # images of each part; of CIFAR-10, three in each batch
 
@@ -190,6 +198,16 @@ def svhn():
         write(f"good/svhn-narrow/{name}", mat_file(svhn_arrays(part, array_class=6), True))  # doubles stored as bytes
 
 
+def loadable():
+    """What was written by hand is what SciPy reads, so that a valid file cannot be one of our own making."""
+    for folder in pathlib.Path("good").glob("svhn-*"):
+        for part in COUNT:
+            x, y = svhn_part(part)
+            read = scipy.io.loadmat(folder / f"{part}_32x32.mat")
+            assert read["X"].dtype == np.uint8 and np.array_equal(read["X"], x), folder
+            assert np.array_equal(read["y"], y % 10 if folder.name == "svhn-zero" else y), folder
+
+
 # ---------------------------------------------------------------- folders of images
 
 def save(path, n, side=(28, 28), mode="RGB"):
@@ -258,6 +276,25 @@ def imagenet_r():
     write("good/imagenet-r-split/.cache/x.jpg", b"")
     write("good/imagenet-r.txt", "".join(f + "\n" for f in listing))
     write("good/coda-test.txt", "".join(f + "\n" for f in test))
+
+
+def shuffles():
+    """Lines "seed n items": what this Python shuffles."""
+    for seed in (0, 1, 40, 42, 44, 2**32 - 1, 2**32 + 42, 2**63 + 1):
+        for n in (1, 2, 5, 10, 100, 257):
+            items = list(range(n))
+            random.seed(seed)
+            random.shuffle(items)
+            yield " ".join(map(str, (seed, n, *items))) + "\n"
+
+
+def permutations():
+    """The same of torch."""
+    import torch
+    for seed in (0, 40, 42, 44, 2**32 - 1):
+        for n in (1, 2, 10, 1000, 30000):
+            items = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
+            yield " ".join(map(str, (seed, n, *items))) + "\n"
 
 
 def split():
@@ -358,6 +395,8 @@ def bad_cifar():
     bad("cifar10", "E_RANGE", {"batches.meta.txt": "one\ntwo\n"}, base)
     bad("cifar10", "E_DUP", {"batches.meta.txt": "one\n" * 10}, base)
     good, base = pathlib.Path("good/cifar100-binary/test.bin").read_bytes(), "good/cifar100-binary"
+    bad("cifar100", "E_TRUNC", {"test.bin": good[:-1]}, base)
+    bad("cifar100", "E_TRUNC", {"test.bin": good + b"x"}, base)
     bad("cifar100", "E_RANGE", {"test.bin": b"\x00\x64" + good[2:]}, base)
     bad("cifar100", "E_RANGE", {"test.bin": b"\x14\x00" + good[2:]}, base)
     base, rows, names = "good/cifar100-python3", planes(pixels(3, 32, 32, 3)), labels(3, 100)
@@ -574,12 +613,14 @@ def bad_csv():
 def main():
     for folder_name in ("good", "bad"):
         shutil.rmtree(folder_name, ignore_errors=True)
-    for make in (cifar, mnist, whole, svhn, notmnist, folder, imagenet_r, cub, tiny, manifests):
+    for make in (cifar, mnist, whole, svhn, loadable, notmnist, folder, imagenet_r, cub, tiny, manifests):
         make()
     for make in (bad_cifar, bad_idx, bad_mat, bad_folders, bad_cub, bad_tiny, bad_csv):
         make()
     write("bad.txt", "".join(BAD))
+    write("good/shuffles.txt", "".join(shuffles()))
     try:
+        write("good/permutations.txt", "".join(permutations()))
         split()
     except ImportError:
         pass

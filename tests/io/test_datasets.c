@@ -8,11 +8,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io/containers/fault.h"
@@ -20,6 +22,7 @@
 #include "io/datasets/folder.h"
 #include "io/datasets/kinds.h"
 #include "io/datasets/lists.h"
+#include "io/mt19937.h"
 #include "io/picture.h"
 
 #define GOOD(call)                             \
@@ -29,23 +32,6 @@
     } while (0)
 
 static const struct source_options partial = {.allow_partial = true};
-
-/* The fixtures, or a skipped test where a Python package is missing. */
-static int make_fixtures(void **state)
-{
-    (void)state;
-    return system("PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 " SOURCE_DIR
-                  "/tests/io/datasets_fixtures.py 2> fixtures.log") &&
-           unlink("bad.txt");
-}
-
-static void need_fixtures(void)
-{
-    if (access("bad.txt", R_OK)) {
-        print_message("no fixtures: see fixtures.log\n");
-        skip();
-    }
-}
 
 static uint8_t value(size_t n, int y, int x, int c)
 {
@@ -130,7 +116,6 @@ static void arrays_are_read_exactly(void **state)
     };
 
     (void)state;
-    need_fixtures();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct image_source s;
         err e = {0};
@@ -174,7 +159,6 @@ static void other_files_than_the_published_are_noted(void **state)
     };
 
     (void)state;
-    need_fixtures();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct image_source s;
         err e = {0};
@@ -239,7 +223,6 @@ static void folders_are_in_torchvision_s_order(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     GOOD(image_source_open("folder", "good/folder", &partial, &s, &e));
     assert_int_equal(s.classes, 4);
     assert_string_equal(s.class_names[0], "B");
@@ -267,7 +250,6 @@ static void every_class_is_divided(void **state)
     int differ = 0;
 
     (void)state;
-    need_fixtures();
     for (uint32_t seed = 0; seed < 20; seed++) {
         const struct source_options options = {.seed = seed, .seeded = true};
         size_t count[DATASET_PARTS][3] = {{0}};
@@ -298,7 +280,6 @@ static void names_of_classes_may_be_long(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     memset(name, 'n', CLASS_NAME_SIZE - 1);
     assert_int_equal(system("rm -rf long && mkdir -p long/train long/test"), 0);
     for (int part = 0; part < DATASET_PARTS; part++) {
@@ -318,7 +299,6 @@ static void links_inside_the_folder_are_followed(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     if (access("good/linked", F_OK)) {
         assert_int_equal(system("cp -r good/folder good/linked && ln -s ../a/9.jpg good/linked/train/B/8.jpg"), 0);
     }
@@ -332,7 +312,7 @@ static void links_inside_the_folder_are_followed(void **state)
 }
 
 /* A kernel without openat2(): plain files are read as before, and links are not followed at all. */
-static bool old_kernel;
+static bool old_kernel, no_permission;
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 long __wrap_syscall(long number, ...)
@@ -342,6 +322,10 @@ long __wrap_syscall(long number, ...)
 
     if (old_kernel && number == SYS_openat2) {
         errno = ENOSYS;
+        return -1;
+    }
+    if (no_permission && number == SYS_openat2) {
+        errno = EACCES;
         return -1;
     }
     va_start(args, number);
@@ -358,7 +342,6 @@ static void an_old_kernel_follows_no_links(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     old_kernel = true;
     GOOD(image_source_open("folder", "good/folder", &partial, &s, &e));
     check_files(&s, DATASET_TRAIN, "", "good/folder-train.txt", false);
@@ -371,6 +354,28 @@ static void an_old_kernel_follows_no_links(void **state)
     old_kernel = false;
 }
 
+static void what_cannot_be_read_is_said(void **state)
+{
+    struct source_image image = {0};
+    struct image_source s;
+    err e = {0};
+
+    (void)state;
+    GOOD(image_source_open("folder", "good/folder", &partial, &s, &e));
+    no_permission = true; /* root may read everything */
+    assert_int_equal(image_source_read(&s, DATASET_TRAIN, 0, &image, &e), ERR_DAMAGED);
+    no_permission = false;
+    assert_int_equal(fault_of(&e), FAULT_IO);
+    assert_non_null(strstr(e.text, strerror(EACCES)));
+    bytes_free(&image.bytes);
+    image_source_close(&s);
+    e = (err){0};
+    assert_int_equal(system("rm -rf pipe && cp -r good/cub200 pipe && rm pipe/images.txt && mkfifo pipe/images.txt"),
+                     0);
+    assert_int_equal(image_source_open("cub200", "pipe", &partial, &s, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_IO);
+}
+
 static void notmnist_is_read(void **state)
 {
     struct source_image image = {0};
@@ -379,7 +384,6 @@ static void notmnist_is_read(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     GOOD(image_source_open("notmnist", "good/notmnist", &(struct source_options){0}, &s, &e));
     assert_true(has_note(&s, "41 training and 20 test images; the literature reports 16853 and 1873"));
     assert_int_equal(s.part[DATASET_TRAIN].count, 41);
@@ -407,7 +411,6 @@ static void imagenet_r_has_three_layouts(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     GOOD(image_source_open("imagenet-r", "good/imagenet-r", &partial, &s, &e));
     assert_int_equal(s.part[DATASET_TRAIN].count, 32);
     assert_int_equal(s.part[DATASET_TEST].count, 8);
@@ -428,6 +431,48 @@ static void imagenet_r_has_three_layouts(void **state)
     e = (err){0};
     assert_int_equal(image_source_open("imagenet-r", "good/imagenet-r", &twice, &s, &e), ERR_DAMAGED);
     assert_int_equal(fault_of(&e), FAULT_DUP);
+}
+
+static void shuffle(int *items, int n, uint64_t seed)
+{
+    for (int i = 0; i < n; i++)
+        items[i] = i;
+    python_shuffle(items, n, seed);
+}
+
+static void permute(int *items, int n, uint64_t seed)
+{
+    torch_randperm((uint32_t *)items, (uint32_t)n, (uint32_t)seed);
+}
+
+/* Lines "seed n items" against what comes out here. */
+static void check_orders(const char *path, void (*make)(int *, int, uint64_t), int lines)
+{
+    static int items[30000];
+    FILE *f = fopen(path, "r");
+    uint64_t seed;
+    int n, item;
+
+    if (!f) {
+        print_message("torch is not installed\n");
+        return;
+    }
+    for (; fscanf(f, "%" SCNu64 " %d", &seed, &n) == 2; lines--) {
+        assert_in_range(n, 1, 30000);
+        make(items, n, seed);
+        for (int i = 0; i < n; i++)
+            if (fscanf(f, "%d", &item) != 1 || item != items[i])
+                fail_msg("%s: seed %" PRIu64 ", n %d: item %d is %d, expected %d", path, seed, n, i, items[i], item);
+    }
+    fclose(f);
+    assert_int_equal(lines, 0);
+}
+
+static void orders_are_those_of_the_python_that_is_here(void **state)
+{
+    (void)state;
+    check_orders("good/shuffles.txt", shuffle, 8 * 6);
+    check_orders("good/permutations.txt", permute, 5 * 5);
 }
 
 /* A listing of 30,000 names, split with seed 42: the permutation begins as formats.md C.5 says, and the digest of the
@@ -471,7 +516,6 @@ static void cub_is_joined_by_number(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     GOOD(image_source_open("cub200", "good/cub200", &partial, &s, &e));
     check_files(&s, DATASET_TRAIN, "images/", "good/cub200-train.txt", true);
     check_files(&s, DATASET_TEST, "images/", "good/cub200-test.txt", true);
@@ -493,7 +537,6 @@ static void tiny_imagenet_is_sorted(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     GOOD(image_source_open("tiny-imagenet", "good/tiny", &partial, &s, &e));
     for (int i = 0; i < 3; i++)
         assert_string_equal(s.class_names[i], names[i]); /* wnids.txt begins with n03 */
@@ -521,7 +564,6 @@ static void manifests_are_read(void **state)
     err e = {0};
 
     (void)state;
-    need_fixtures();
     GOOD(image_source_open("csv", "good/csv", &partial, &s, &e));
     assert_int_equal(s.classes, 3);
     assert_string_equal(s.class_names[0], "cat");
@@ -595,7 +637,6 @@ static void every_broken_one_has_its_fault(void **state)
     FILE *list;
 
     (void)state;
-    need_fixtures();
     list = fopen("bad.txt", "r");
     assert_non_null(list);
     while (fscanf(list, "%39s %99s %39s", kind, path, code) == 3) {
@@ -654,6 +695,25 @@ static void what_is_missing_is_named(void **state)
     assert_non_null(strstr(e.text, "imagenet-r, cub200"));
 }
 
+enum { SKIPPED = 77 };
+
+/* Work in a folder of this test's own, wherever it was started, and fill it with fixtures.  0, or how to end. */
+static int make_fixtures(void)
+{
+    int status;
+
+    if ((mkdir(SCRATCH, 0777) && errno != EEXIST) || chdir(SCRATCH)) {
+        perror(SCRATCH);
+        return 1;
+    }
+    status = system("PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 " SOURCE_DIR "/tests/io/datasets_fixtures.py");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+        return SKIPPED;
+    if (status)
+        fprintf(stderr, "datasets_fixtures.py has failed, see above\n");
+    return status != 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -665,8 +725,10 @@ int main(void)
         cmocka_unit_test(names_of_classes_may_be_long),
         cmocka_unit_test(links_inside_the_folder_are_followed),
         cmocka_unit_test(an_old_kernel_follows_no_links),
+        cmocka_unit_test(what_cannot_be_read_is_said),
         cmocka_unit_test(notmnist_is_read),
         cmocka_unit_test(imagenet_r_has_three_layouts),
+        cmocka_unit_test(orders_are_those_of_the_python_that_is_here),
         cmocka_unit_test(a_split_of_30000_is_torch_s),
         cmocka_unit_test(cub_is_joined_by_number),
         cmocka_unit_test(tiny_imagenet_is_sorted),
@@ -675,5 +737,7 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_named),
     };
 
-    return cmocka_run_group_tests(tests, make_fixtures, NULL);
+    int status = make_fixtures();
+
+    return status ? status : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "io/h5.h"
+#include "io/mt19937.h"
 #include "model/image.h"
 
 static struct image_scratch scratch;
@@ -148,6 +149,59 @@ static void crops_equal_torchvision(void **state)
     free(cases);
     free(numbers);
     h5_close(file);
+}
+
+/* Whether words after those of so many tries, and of the place, change nothing: then so many were made. */
+static bool ends_after(int tries, int height, int width, float least_area, const uint32_t words[IMAGE_CROP_WORDS])
+{
+    struct image_box box = image_random_box(height, width, least_area, words), again;
+    uint32_t other[IMAGE_CROP_WORDS];
+
+    for (int k = 0; k < IMAGE_CROP_WORDS; k++)
+        other[k] = k < 2 * tries + 2 ? words[k] : ~words[k];
+    again = image_random_box(height, width, least_area, other);
+    return !memcmp(&box, &again, sizeof box);
+}
+
+/* Boxes that torch draws one after the other, after torch.manual_seed(): formats.md D.4. */
+static void crops_follow_torch_s_stream(void **state)
+{
+    static const struct {
+        uint32_t seed;
+        struct image_box boxes[4]; /* top, left, height, width */
+    } streams[] = {
+        {0, {{17, 161, 289, 338}, {103, 129, 244, 263}, {13, 94, 290, 313}, {199, 380, 127, 105}}},
+        {42, {{4, 8, 362, 460}, {59, 76, 273, 289}, {33, 102, 230, 247}, {44, 145, 227, 275}}},
+    };
+    static const struct {
+        int height, width;
+        struct image_box box;
+    } flat[] = {{3, 1000, {0, 498, 3, 4}}, {1000, 3, {498, 0, 4, 3}}};
+    uint32_t words[5 * IMAGE_CROP_WORDS];
+    struct mt19937 m;
+
+    (void)state;
+    for (size_t s = 0; s < sizeof streams / sizeof *streams; s++) {
+        const uint32_t *at = words;
+
+        mt19937_seed(&m, streams[s].seed);
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            words[k] = mt19937_next(&m);
+        for (int i = 0; i < 4; i++) {
+            struct image_box box = image_random_box(375, 500, 0.05f, at);
+            int tries = 1;
+
+            assert_memory_equal(&box, &streams[s].boxes[i], sizeof box);
+            while (tries < 10 && !ends_after(tries, 375, 500, 0.05f, at))
+                tries++;
+            at += 2 * tries + 2;
+        }
+    }
+    for (size_t i = 0; i < sizeof flat / sizeof *flat; i++) {
+        struct image_box box = image_random_box(flat[i].height, flat[i].width, 0.9f, words);
+
+        assert_memory_equal(&box, &flat[i].box, sizeof box);
+    }
 }
 
 static void centre_equals_torchvision(void **state)
@@ -498,6 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resize_equals_pillow),
         cmocka_unit_test(crops_equal_torchvision),
+        cmocka_unit_test(crops_follow_torch_s_stream),
         cmocka_unit_test(centre_equals_torchvision),
         cmocka_unit_test(test_pipelines_equal_torchvision),
         cmocka_unit_test(train_pipelines_equal_torchvision),

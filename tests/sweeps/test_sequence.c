@@ -128,7 +128,8 @@ static void test_permutations(void **state)
 static void test_torch_randperm(void **state)
 {
     static const uint32_t small[] = {2, 6, 1, 8, 4, 5, 0, 9, 3, 7},
-                          large[] = {7542, 10109, 19114, 5209, 9270, 15555, 12970, 10207, 13694, 1745, 14788, 6523};
+                          large[] = {7542, 10109, 19114, 5209, 9270, 15555, 12970, 10207, 13694, 1745, 14788, 6523},
+                          with_40[] = {22438, 26406, 1191, 17820, 3140}, with_44[] = {19732, 4411, 5867, 15375, 3011};
     uint32_t *p = malloc(30000 * sizeof *p);
     uint64_t sum = 0;
 
@@ -140,6 +141,10 @@ static void test_torch_randperm(void **state)
     for (int i = 0; i < 24000; i++)
         sum += p[i];
     assert_int_equal(sum, 360537727);
+    torch_randperm(p, 30000, 40);
+    assert_memory_equal(p, with_40, sizeof with_40);
+    torch_randperm(p, 30000, 44);
+    assert_memory_equal(p, with_44, sizeof with_44);
     free(p);
 }
 
