@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io/containers/fault.h"
@@ -465,6 +466,48 @@ static void a_sheet_shows_the_first_images_of_each_class(void **state)
     dataset_close(&d);
 }
 
+/* Pillow finds the classes on the sheets of a data set whose classes have a colour each. */
+static void a_sheet_shows_the_classes_of_its_task(void **state)
+{
+    enum { SIDE = 6, SIX = 6 };
+    static const struct {
+        const char *words, *tasks;
+    } cases[] = {
+        {"colours --tasks 2 --to colours.png", "0,1,2 3,4,5"},
+        {"colours --tasks 3 --sequence [[5,0],[3,1],[2,4]] --to colours.png --part test", "5,0 3,1 2,4"},
+        {"colours --tasks 3 --sequence shuffled --seed 42 --to colours.png", "shuffled:42:6:3"},
+    };
+    char names[SIX][CLASS_NAME_SIZE] = {"a", "b", "c", "d", "e", "f"}, words[200];
+    uint8_t pixels[SIDE * SIDE * 3];
+    image_pack *pack;
+    err e = {0};
+
+    (void)state;
+    mkdir("store", 0777);
+    setenv("SLUICE_DATA", "store", 1);
+    GOOD(image_pack_create("store/colours.h5", IMAGE_PACK_PIXELS, (const char(*)[CLASS_NAME_SIZE])names, SIX, &pack,
+                           &e));
+    for (int i = 0; i < DATASET_PARTS * 3 * SIX; i++) {
+        for (int k = 0; k < SIDE * SIDE; k++)
+            memcpy(pixels + 3 * k, (uint8_t[]){250, (uint8_t)(40 * (i % SIX)), 3}, 3);
+        GOOD(image_pack_add_pixels(pack, i < 3 * SIX ? DATASET_TRAIN : DATASET_TEST, i % SIX, SIDE, SIDE, 3, pixels,
+                                   &e));
+    }
+    GOOD(image_pack_finish(pack, NULL, &e));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int status;
+
+        snprintf(words, sizeof words, "%s", cases[i].words);
+        assert_int_equal(run_verb(data_sheet, "out", words), 0);
+        snprintf(words, sizeof words, "/usr/bin/python3 -B " SOURCE_DIR "/tests/worker/sheet_classes.py colours %s",
+                 cases[i].tasks);
+        status = system(words);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+            skip();
+        assert_int_equal(status, 0);
+    }
+}
+
 /* ---------------------------------------------------------------- commands */
 
 static void the_commands_import_and_show(void **state)
@@ -538,6 +581,7 @@ int main(void)
         cmocka_unit_test(each_of_the_five_has_ten_classes),
         cmocka_unit_test(a_trial_on_five_data_sets_runs),
         cmocka_unit_test(a_sheet_shows_the_first_images_of_each_class),
+        cmocka_unit_test(a_sheet_shows_the_classes_of_its_task),
         cmocka_unit_test(the_commands_import_and_show),
     };
 
