@@ -55,6 +55,12 @@ static int check_missing(const struct plan *p, err *e)
     return p->missing_count ? err_set(e, ERR_MISSING, "%s", text) : 0;
 }
 
+static void tell_warnings(const struct plan *p)
+{
+    for (int i = 0; i < p->warnings_count; i++)
+        fprintf(stderr, "sluice run: warning: %s\n", p->warnings[i]);
+}
+
 /* Say what the edit of a sweep means, if another one was run here before. */
 static void tell_changes(const struct study *now)
 {
@@ -292,6 +298,7 @@ int run_launch(const struct run_options *options)
     err e = {0};
 
     if (!study_from_sweep(o.sweep, o.overrides, o.overrides_count, o.out, &s, &e) && !check_missing(&s.plan, &e)) {
+        tell_warnings(&s.plan);
         tell_changes(&s);
         settled = is_settled(&s, &status);
     }

@@ -16,6 +16,7 @@ void plan_free(struct plan *plan)
     free(plan->shared_by);
     free(plan->key);
     free(plan->missing);
+    free(plan->warnings);
     free(plan->contents);
     graph_free(&plan->graph);
     *plan = (struct plan){0};

@@ -63,6 +63,9 @@ struct plan {
     int missing_count;    /* what a run would need and this machine lacks, each with how to get it */
     const char **missing; /* the texts are interned */
 
+    int warnings_count;    /* what may be run and may not be meant */
+    const char **warnings; /* the texts are interned */
+
     struct plan_graph graph; /* private to plan*.c: what the stages need, and what their keys hash */
 };
 

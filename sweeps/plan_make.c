@@ -140,6 +140,7 @@ struct projection {
 struct named_dataset {
     const char *name;
     struct source_dataset is;
+    const struct benchmark *benchmark; /* NULL: no published numbers */
 };
 
 struct named_backbone {
@@ -163,7 +164,8 @@ struct planner {
 
     struct named_dataset *datasets;
     struct named_backbone *backbones;
-    int datasets_count, datasets_capacity, backbones_count, backbones_capacity, missing_capacity, contents_capacity;
+    int datasets_count, datasets_capacity, backbones_count, backbones_capacity, missing_capacity, warnings_capacity,
+        contents_capacity;
 
     struct order_source *order_sources; /* in step with the graph's orders */
     int orders_capacity, order_sources_capacity;
@@ -187,16 +189,56 @@ struct planner {
 
 /* ---- contents ---- */
 
-static void note_missing(struct planner *p, const char *text)
+/* Add a text to a list that has each once. */
+static void note(struct planner *p, const char ***list, int *count, int *capacity, const char *text)
 {
-    struct plan *plan = p->plan;
     const char *kept = intern(text);
 
-    for (int i = 0; i < plan->missing_count; i++)
-        if (plan->missing[i] == kept)
+    for (int i = 0; i < *count; i++)
+        if ((*list)[i] == kept)
             return;
-    if (!reserve(&plan->missing, plan->missing_count, &p->missing_capacity, sizeof *plan->missing, p->e))
-        plan->missing[plan->missing_count++] = kept;
+    if (!reserve(list, *count, capacity, sizeof **list, p->e))
+        (*list)[(*count)++] = kept;
+}
+
+static void note_missing(struct planner *p, const char *text)
+{
+    note(p, &p->plan->missing, &p->plan->missing_count, &p->missing_capacity, text);
+}
+
+static void warn(struct planner *p, const char *text)
+{
+    note(p, &p->plan->warnings, &p->plan->warnings_count, &p->warnings_capacity, text);
+}
+
+static void warn_of_files(struct planner *p, const struct named_dataset *d)
+{
+    char text[600];
+
+    for (const char *line = d->is.notes; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        snprintf(text, sizeof text, "data set %s: %.*s", d->name, (int)strcspn(line, "\n"), line);
+        warn(p, text);
+    }
+}
+
+/* A benchmark with other transforms than its published numbers were made with gives numbers that cannot stand beside them. */
+static void warn_of_transform(struct planner *p)
+{
+    const struct benchmark *b = p->dataset->benchmark;
+    const char *transform;
+    char text[400];
+
+    if (!b)
+        return;
+    transform = option_choice_text(OPTION_DATASET_TRANSFORM, p->config.value[OPTION_DATASET_TRANSFORM].integer);
+    if (!strcmp(transform, b->transform))
+        return;
+    snprintf(
+        text, sizeof text,
+        "data set %s with dataset.transform %s: published numbers are made with %s; %s has it, and their class order, "
+        "tasks and augmentation",
+        b->name, transform, b->transform, b->preset);
+    warn(p, text);
 }
 
 static int note_content(struct planner *p, const char *kind, const char *name, const char *is)
@@ -238,10 +280,12 @@ static const struct named_dataset *find_dataset(struct planner *p, const char *n
     if (reserve(&p->datasets, p->datasets_count, &p->datasets_capacity, sizeof *p->datasets, p->e))
         return NULL;
     p->datasets[p->datasets_count].name = name;
+    p->datasets[p->datasets_count].benchmark = benchmark_by_name(name);
     p->sources->dataset(name, &p->datasets[p->datasets_count].is, &e);
-    return check_source(p, "data set", name, &p->datasets[p->datasets_count].is.digest, &e)
-               ? NULL
-               : &p->datasets[p->datasets_count++];
+    if (check_source(p, "data set", name, &p->datasets[p->datasets_count].is.digest, &e))
+        return NULL;
+    warn_of_files(p, &p->datasets[p->datasets_count]);
+    return &p->datasets[p->datasets_count++];
 }
 
 static const struct named_backbone *find_backbone(struct planner *p, const char *name)
@@ -868,6 +912,7 @@ static int look_up(struct planner *p)
     p->backbone = p->e->code ? NULL : find_backbone(p, v[OPTION_BACKBONE].text);
     if (p->e->code || find_order(p))
         return p->e->code;
+    warn_of_transform(p);
     p->fc_norm = !strcmp(option_choice_text(OPTION_FEATURE_NORM, v[OPTION_FEATURE_NORM].integer), "fc_norm");
     for (int i = 0; i < p->method->kinds_count; i++)
         p->projected[p->method->kinds[i]] = project(p, p->method->kinds[i]);

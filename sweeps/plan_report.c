@@ -254,10 +254,12 @@ static json_t *json_known(const struct plan_known *k)
 static void print_json(const struct view *v)
 {
     const struct plan *plan = v->plan;
-    json_t *missing = json_array(), *trials = json_array(), *root;
+    json_t *missing = json_array(), *warnings = json_array(), *trials = json_array(), *root;
 
     for (int i = 0; i < plan->missing_count; i++)
         json_array_append_new(missing, json_string(plan->missing[i]));
+    for (int i = 0; i < plan->warnings_count; i++)
+        json_array_append_new(warnings, json_string(plan->warnings[i]));
     for (int i = 0; i < plan->trials_count && v->arguments->trials; i++)
         json_array_append_new(trials, json_trial(plan, i));
     root = json_pack("{s:s, s:i, s:I, s:I, s:I}", "name", plan->sweep->setting[SETTING_NAME].text, "trials_count",
@@ -269,8 +271,8 @@ static void print_json(const struct view *v)
     json_object_update_new(root, json_pack("{s:f, s:f, s:f, s:f, s:f}", "flop", plan->work, "core_seconds",
                                            v->estimate.all, "core_seconds_unshared", v->estimate.alone,
                                            "core_seconds_left", v->estimate.left, "wall_seconds", wall_seconds(v)));
-    json_object_update_new(root, json_pack("{s:f, s:f, s:o, s:o}", "memory_bytes", plan->memory, "disk_bytes",
-                                           plan->disk, "missing", missing, "trials", trials));
+    json_object_update_new(root, json_pack("{s:f, s:f, s:o, s:o, s:o}", "memory_bytes", plan->memory, "disk_bytes",
+                                           plan->disk, "missing", missing, "warnings", warnings, "trials", trials));
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
@@ -289,6 +291,9 @@ static int show_plan(struct plan *plan, const struct arguments *a, plan_recall *
             print_json(&v);
         else
             print_text(&v);
+        fflush(stdout);
+        for (int i = 0; i < plan->warnings_count; i++)
+            fprintf(stderr, "sluice plan: warning: %s\n", plan->warnings[i]);
     }
     plan_known_free(&known);
     return e->code;

@@ -5,6 +5,7 @@
 
 #include "io/backbone.h"
 #include "io/dataset.h"
+#include "sweeps/stage.h"
 
 /* Well-known names, for plans on machines without them. */
 static const struct {
@@ -25,6 +26,21 @@ static const struct {
     {"vit-micro", 32, 4, 128, 6},
     {"vit-b16", 224, 16, 768, 12},
 };
+
+static const struct benchmark benchmarks[] = {
+    {"cifar100", "cifar", "sweeps/presets/norga-cifar100-sup21k.yaml"},
+    {"imagenet-r", "default", "sweeps/presets/norga-imagenet-r-sup21k.yaml"},
+    {"cub200", "default", "sweeps/presets/norga-cub200-sup21k.yaml"},
+    {"5-datasets", "from_cifar", "sweeps/presets/norga-5-datasets-sup21k.yaml"},
+};
+
+const struct benchmark *benchmark_by_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof benchmarks / sizeof *benchmarks; i++)
+        if (!strcmp(benchmarks[i].name, name))
+            return &benchmarks[i];
+    return NULL;
+}
 
 /* Different names must not come to equal contents. */
 static struct digest stand_in(const char *kind, const char *name)
@@ -87,7 +103,8 @@ static int installed_dataset(const char *name, struct source_dataset *out, err *
         *out = (struct source_dataset){.digest = d.digest,
                                        .classes = d.classes,
                                        .train_images = (double)d.part[DATASET_TRAIN].count,
-                                       .test_images = (double)d.part[DATASET_TEST].count};
+                                       .test_images = (double)d.part[DATASET_TEST].count,
+                                       .notes = d.notes ? intern(d.notes) : NULL};
     dataset_close(&d);
     return e->code;
 }

@@ -12,12 +12,19 @@ struct source_dataset {
     struct digest digest;             /* of the content; a stand-in if it is missing */
     int classes;                      /* 0: unknown */
     double train_images, test_images; /* of all classes; 0: unknown */
+    const char *notes;                /* what the user should know of its files, one a line, interned; NULL: nothing */
 };
 
 struct source_backbone {
     struct digest digest;
     int side, patch, width, blocks; /* 0: unknown */
 };
+
+/* A data set with published numbers, the dataset.transform that they were measured with, and a preset with all the settings. */
+struct benchmark {
+    const char *name, *transform, *preset;
+};
+const struct benchmark *benchmark_by_name(const char *name); /* NULL if it is none */
 
 /* Both fill *out as far as they can, and return ERR_MISSING with what to do when the content itself is not there. */
 struct sources {

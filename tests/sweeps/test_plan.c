@@ -510,13 +510,61 @@ static void test_missing(void **state)
     drop(p);
 }
 
+static int noted_dataset(const char *name, struct source_dataset *out, err *e)
+{
+    sources_none.dataset(name, out, e);
+    out->notes = "the first note\nthe second";
+    e->code = ERR_NONE;
+    return 0;
+}
+
+/* A benchmark by its name alone is not what the published numbers were measured on; nobody is kept from it. */
+static void test_warnings(void **state)
+{
+    static const char *const names[] = {"cifar100", "imagenet-r", "cub200", "5-datasets"};
+    struct planned *p;
+    struct sweep sweep;
+    struct plan plan;
+    err e = {0};
+
+    (void)state;
+    p = make("trial: {dataset.name: cifar100}\ngrid: {dataset.transform: [plain, cifar, default], seed: [0, 1]}\n");
+    assert_int_equal(p->plan.trials_count, 6);
+    assert_int_equal(p->plan.warnings_count, 2); /* one for each transform, not for each trial */
+    assert_string_equal(
+        p->plan.warnings[0],
+        "data set cifar100 with dataset.transform plain: published numbers are made with cifar; "
+        "sweeps/presets/norga-cifar100-sup21k.yaml has it, and their class order, tasks and augmentation");
+    drop(p);
+    p = make("grid: {dataset.name: [fashion-mnist, mnist, nobody-knows]}\n");
+    assert_int_equal(p->plan.warnings_count, 0);
+    drop(p);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) { /* the preset is there, and warns of nothing */
+        const struct benchmark *b = benchmark_by_name(names[i]);
+        char path[600];
+
+        snprintf(path, sizeof path, "%s/%s", SOURCE_DIR, b->preset);
+        assert_int_equal(sweep_load(path, NULL, 0, &sweep, &e), 0);
+        assert_int_equal(plan_make(&sweep, &sources_none, &plan, &e), 0);
+        assert_int_equal(plan.warnings_count, 0);
+        plan_free(&plan);
+        sweep_free(&sweep);
+    }
+    assert_int_equal(sweep_parse("x.yaml", ".", "trial: {seed: 1}\n", 17, NULL, 0, &sweep, &e), 0);
+    assert_int_equal(plan_make(&sweep, &(struct sources){noted_dataset, sources_none.backbone}, &plan, &e), 0);
+    assert_int_equal(plan.warnings_count, 2); /* of its files */
+    assert_string_equal(plan.warnings[1], "data set fashion-mnist: the second");
+    plan_free(&plan);
+    sweep_free(&sweep);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sharing),      cmocka_unit_test(test_folding), cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_keys),         cmocka_unit_test(test_fc_norm), cmocka_unit_test(test_jobs),
-        cmocka_unit_test(test_trial_stages), cmocka_unit_test(test_frozen),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_missing),      cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_sharing),      cmocka_unit_test(test_folding),  cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_keys),         cmocka_unit_test(test_fc_norm),  cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_trial_stages), cmocka_unit_test(test_frozen),   cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_missing),      cmocka_unit_test(test_warnings), cmocka_unit_test(test_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,8 @@ static void plan_all(const char *pattern, size_t at_least)
         if (sweep_load(found.gl_pathv[i], NULL, 0, &sweep, &e) || plan_make(&sweep, &sources_none, &plan, &e))
             fail_msg("%s", e.text);
         assert_true(plan.trials_count >= 1);
+        if (plan.warnings_count)
+            fail_msg("%s: %s", found.gl_pathv[i], plan.warnings[0]);
         assert_int_equal(sweep.published_count > 0, sweep.published_source[0] != 0);
         check_published(found.gl_pathv[i], &sweep, &plan);
         plan_free(&plan);
