@@ -1,12 +1,6 @@
 /* io/containers/hdf5_inside.c - tensors in HDF5 files as the library reads them: a backbone of the store, or arrays in a group
- * "tensors" as a few lines of h5py write them:
- *
- *     with h5py.File("vit.h5", "w") as f:
- *         f.attrs["format"], f.attrs["format_version"], f.attrs["num_heads"] = np.bytes_("vit-backbone"), np.uint32(1), 12
- *         for name, t in state_dict.items():
- *             f["tensors/" + name] = t.numpy()
- *
- * The attributes may be left out, but may not say something else.  io/h5.h has the other checks. */
+ * "tensors" as a few lines of h5py write them (docs/backbones.md).  Those may have the attributes format, format_version and
+ * patch_size, which must then be right.  io/h5.h has the other checks. */
 #include <stdlib.h>
 #include <string.h>
 

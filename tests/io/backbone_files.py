@@ -1103,7 +1103,7 @@ def bad_strides():
     for i in range(DEPTH):
         wide.update({f"blocks.{i}.mlp.fc1.weight": [65536, 8], f"blocks.{i}.mlp.fc1.bias": [65536], f"blocks.{i}.mlp.fc2.weight": [8, 65536]})
     yield "stride-zero", spread(**wide), "E_LIMIT"
-    # 10^12 numbers: as wide and deep as a network may be
+    # 2 * 10^11 numbers: as wide and deep as a network may be
     w, h = 16384, 65536
     huge = {"cls_token": [1, 1, w], "pos_embed": [1, 5, w], "patch_embed.proj.weight": [w, 3, 4, 4], "patch_embed.proj.bias": [w],
             "norm.weight": [w], "norm.bias": [w]}

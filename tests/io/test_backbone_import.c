@@ -394,13 +394,13 @@ static int each_file(const char *folder, void (*check)(const char *path, const c
 
 /* ---------------------------------------------------------------- what it costs to refuse them */
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-enum { SANITIZED = 1 };
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || !defined __OPTIMIZE__
+enum { SLOW = 1 };
 #else
-enum { SANITIZED = 0 };
+enum { SLOW = 0 };
 #endif
 /* The specification's limits; sanitizers are slow, and keep what is freed. */
-enum { MOST_SECONDS = SANITIZED ? 20 : 1, MOST_GROWTH = 64 << 10 /* KiB */ };
+enum { MOST_SECONDS = SLOW ? 20 : 1, MOST_GROWTH = 64 << 10 /* KiB */ };
 
 struct cost {
     clock_t start;
@@ -429,7 +429,7 @@ static struct cost cost_start(void)
     struct cost c = {.memory = -1};
 
     malloc_trim(0);
-    if (reset && fputs("5", reset) >= 0 && !fclose(reset) && !SANITIZED)
+    if (reset && fputs("5", reset) >= 0 && !fclose(reset) && !SLOW)
         c.memory = status_number("VmRSS:");
     c.start = clock();
     return c;
