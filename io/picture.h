@@ -7,9 +7,18 @@
  *   PNG    every colour type, depth and interlacing; 16 bits lose their low byte, but 16-bit grey is cut off at 255
  *   PNM    P5 and P6; another largest value than 255 is scaled, 16-bit grey is cut off at 255
  *
- * No picture is trusted.  What its header claims is checked against PICTURE_SIDE_MAX, PICTURE_PIXELS_MAX and what its bytes
- * can hold before memory is taken; a progressive JPEG may have PICTURE_SCANS_MAX scans, fewer if it is large.  Nothing here
- * keeps state between calls: threads decode at the same time, each into a struct picture of its own. */
+ * Legal, and refused by name (E_UNSUPPORTED): BMP, GIF, TIFF and WebP.
+ *
+ * No picture is trusted.  What its header claims is checked against PICTURE_SIDE_MAX and PICTURE_PIXELS_MAX (E_LIMIT), then
+ * against what its bytes can hold (E_TRUNC), before memory is taken:
+ *   JPEG   a bit for each block of 8 by 8 samples, which is what Huffman's codes need at least for its mean (a solid grey
+ *          picture, optimised, needs two, which is 256 pixels in a byte); PICTURE_BLOCKS_FREE blocks need nothing, since
+ *          arithmetic coding needs less
+ *   PNG    a byte for 1100 of its rows' bytes, which is more than deflate packs; and data that go on behind the last row are refused
+ *          (E_LIMIT)
+ *   PNM    every byte
+ * A progressive JPEG may have PICTURE_SCANS_MAX scans, fewer if it is large.  Nothing here keeps state between calls: threads
+ * decode at the same time, each into a struct picture of its own. */
 #ifndef IO_PICTURE_H
 #define IO_PICTURE_H
 
@@ -19,7 +28,13 @@
 
 #include "io/err.h"
 
-enum { PICTURE_SIDE_MAX = 20000, PICTURE_PIXELS_MAX = 1 << 27, PICTURE_SCANS_MAX = 500 };
+/* The pixels are those above which Pillow warns. */
+enum {
+    PICTURE_SIDE_MAX = 20000,
+    PICTURE_PIXELS_MAX = 89478485,
+    PICTURE_SCANS_MAX = 500,
+    PICTURE_BLOCKS_FREE = 1 << 17
+};
 
 /* F(ID, name, name of the function that reads it) */
 #define PICTURE_FORMATS(F)     \
@@ -48,8 +63,8 @@ struct picture {
  * decoded, but turned into pixels at an eighth of the size, where nothing can fail, in less than half of the time. */
 enum picture_mode { PICTURE_STRICT = 0, PICTURE_LENIENT = 1, PICTURE_CHECK = 2 };
 
-/* Decode n bytes.  ERR_DAMAGED with what is wrong and its kind (io/containers/fault.h: E_TRUNC, E_MAGIC, E_LIMIT, E_SYNTAX, E_CRC,
- * E_RANGE), to be put behind the file's name; ERR_NOMEM.  mode: of enum picture_mode, joined by |. */
+/* Decode n bytes.  ERR_DAMAGED with what is wrong and its kind (io/containers/fault.h: E_TRUNC, E_MAGIC, E_UNSUPPORTED, E_LIMIT,
+ * E_SYNTAX, E_CRC, E_RANGE), to be put behind the file's name; ERR_NOMEM.  mode: of enum picture_mode, joined by |. */
 int picture_decode(const void *bytes, size_t n, unsigned mode, struct picture *out, err *e);
 void picture_free(struct picture *p);
 

@@ -9,7 +9,9 @@
 PICTURE_FORMATS(F)
 #undef F
 
-/* Give a picture its shape and memory for its pixels, once both are known to be allowed.  ERR_DAMAGED, ERR_NOMEM. */
+/* Whether a picture may have that size: E_LIMIT. */
+int picture_check_size(enum picture_format format, uint64_t height, uint64_t width, err *e);
+/* Give a picture its shape and memory for its pixels, once its size is allowed: E_LIMIT, ERR_NOMEM. */
 int picture_reserve(struct picture *p, uint64_t height, uint64_t width, int channels, err *e);
 
 #endif

@@ -160,14 +160,32 @@ static void read_rows(struct reading *r, struct picture *out)
     }
 }
 
-/* Returns after an error, too; then r->why says which. */
-static void read_all(struct reading *r, struct picture *out, err *e)
+/* Whether the file's bytes can hold what its header claims: picture.h says how much that is.  What comes too short is no
+ * error of libjpeg, which fills the rest with grey when an end marker says so. */
+static bool size_is_possible(struct reading *r, size_t n)
+{
+    uint64_t blocks = 0;
+
+    for (int i = 0; i < r->cinfo.num_components; i++)
+        blocks += (uint64_t)r->cinfo.comp_info[i].width_in_blocks * r->cinfo.comp_info[i].height_in_blocks;
+    return blocks <= PICTURE_BLOCKS_FREE || blocks / 8 <= n;
+}
+
+/* Returns after an error, too; then r->why or e says which. */
+static void read_all(struct reading *r, size_t n, struct picture *out, err *e)
 {
     if (setjmp(r->landing))
         return;
     jpeg_read_header(&r->cinfo, TRUE);
     bool grey = r->cinfo.jpeg_color_space == JCS_GRAYSCALE, cmyk = r->cinfo.num_components == CMYK;
     r->cinfo.out_color_space = cmyk ? JCS_CMYK : grey ? JCS_GRAYSCALE : JCS_RGB;
+    if (picture_check_size(PICTURE_JPEG, r->cinfo.image_height, r->cinfo.image_width, e))
+        return;
+    if (!size_is_possible(r, n)) {
+        fault_set(e, FAULT_TRUNC, "JPEG: it claims %u by %u pixels, more than its bytes can hold", r->cinfo.image_width,
+                  r->cinfo.image_height);
+        return;
+    }
     if (picture_reserve(out, r->cinfo.image_height, r->cinfo.image_width, grey ? 1 : 3, e))
         return;
     /* A progressive picture's coefficients: 2 bytes for each sample, in whole blocks. */
@@ -194,7 +212,7 @@ int jpeg_read(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out
     r->check = mode & PICTURE_CHECK;
     set_up(r, bytes, n);
     if (!*r->why)
-        read_all(r, out, e);
+        read_all(r, n, out, e);
     if (*r->why)
         fault_set(e, r->kind, "JPEG: %s", r->why);
     out->warnings = (int)r->errors.num_warnings + r->ended;

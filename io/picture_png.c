@@ -12,13 +12,19 @@
 #include "io/containers/fault.h"
 #include "io/picture_formats.h"
 
-enum { CHUNK_LIMIT = 8 << 20, INFLATE_RATIO = 1100 /* deflate packs at most about 1032 to 1 */ };
+enum {
+    CHUNK_LIMIT = 8 << 20,
+    INFLATE_RATIO = 1100, /* deflate packs at most about 1032 to 1 */
+    BEHIND_LIMIT =
+        1 << 14 /* bytes that may follow the last row: the end of the stream, and what libpng reads at a time */
+};
 
 struct reading {
     png_structp png;
     png_infop info;
     const uint8_t *at, *end;
-    char why[200]; /* empty unless the library gave up */
+    const uint8_t *last; /* the last row's data end before it; `end` until that row is read */
+    char why[200];       /* empty unless the library gave up */
     enum fault kind;
     uint8_t *rows; /* values that libpng does not turn into ours: 16 bits of grey, indices of colours */
 };
@@ -40,15 +46,23 @@ static void say_nothing(png_structp png, png_const_charp message)
     (void)message;
 }
 
+static void give_up_because(png_structp png, enum fault kind, const char *why)
+{
+    struct reading *r = png_get_error_ptr(png);
+
+    strcpy(r->why, why);
+    r->kind = kind;
+    png_longjmp(png, 1);
+}
+
 static void read_bytes(png_structp png, png_bytep to, png_size_t n)
 {
     struct reading *r = png_get_io_ptr(png);
 
-    if (n > (size_t)(r->end - r->at)) {
-        strcpy(r->why, "it is cut short");
-        r->kind = FAULT_TRUNC;
-        png_longjmp(png, 1);
-    }
+    if (n > (size_t)(r->end - r->at))
+        give_up_because(png, FAULT_TRUNC, "it is cut short");
+    if (r->at > r->last)
+        give_up_because(png, FAULT_LIMIT, "its data go on behind the last row");
     memcpy(to, r->at, n);
     r->at += n;
 }
@@ -86,12 +100,19 @@ static enum path choose_transforms(struct reading *r)
     return AS_THEY_ARE;
 }
 
-/* Interlaced pictures come in passes, each of which fills in some pixels of the rows; so all rows are kept. */
+/* Interlaced pictures come in passes, each of which fills in some pixels of the rows; so all rows are kept.  With the last row
+ * libpng inflates all that is left, however much that is. */
 static void read_rows(struct reading *r, uint8_t *to, size_t height, size_t stride, int passes)
 {
     for (int pass = 0; pass < passes; pass++)
-        for (size_t y = 0; y < height; y++)
+        for (size_t y = 0; y < height; y++) {
+            size_t most = 2 * stride + BEHIND_LIMIT;
+
+            if (pass == passes - 1 && y == height - 1 && (size_t)(r->end - r->at) > most)
+                r->last = r->at + most;
             png_read_row(r->png, to + y * stride, NULL);
+        }
+    r->last = r->end;
     png_read_end(r->png, NULL);
 }
 
@@ -125,6 +146,17 @@ static bool size_is_possible(struct reading *r, size_t n)
     uint64_t height = png_get_image_height(r->png, r->info), row = png_get_rowbytes(r->png, r->info);
 
     return height * row / INFLATE_RATIO <= n;
+}
+
+/* libpng would name its own limits in an error of syntax.  A header that is no header is left to it. */
+static int check_header(const uint8_t *bytes, size_t n, err *e)
+{
+    enum { NAME = 12, SIZES = 16, END = 24 };
+    const uint8_t *w = bytes + SIZES, *h = w + 4;
+
+    if (n < END || memcmp(bytes + NAME, "IHDR", 4))
+        return 0;
+    return picture_check_size(PICTURE_PNG, png_get_uint_32(h), png_get_uint_32(w), e);
 }
 
 /* Returns after an error, too; then r->why or e says which. */
@@ -168,10 +200,12 @@ static void read_all(struct reading *r, size_t n, struct picture *out, err *e)
 
 int png_read(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out, err *e)
 {
-    struct reading r = {.at = bytes, .end = bytes + n};
+    struct reading r = {.at = bytes, .end = bytes + n, .last = bytes + n};
 
     (void)mode;
     e->code = ERR_NONE;
+    if (check_header(bytes, n, e))
+        return e->code;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, give_up, say_nothing);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     if (!r.info)

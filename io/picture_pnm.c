@@ -55,6 +55,8 @@ int pnm_read(const uint8_t *bytes, size_t n, unsigned mode, struct picture *out,
         !largest || largest > 65535)
         return fault_set(e, FAULT_SYNTAX, "PNM: it has no valid header");
     wide = largest > 255 ? 2 : 1;
+    if (picture_check_size(PICTURE_PNM, height, width, e))
+        return e->code;
     if ((uint64_t)width * height * (grey ? 1 : 3) * wide > n - at)
         return fault_set(e, FAULT_TRUNC, "PNM: it is cut short: its header claims %u by %u pixels", width, height);
     if (picture_reserve(out, height, width, grey ? 1 : 3, e))
