@@ -329,7 +329,7 @@ int image_set_read(const struct image_set *set, size_t i, struct image_reader *r
         *out = (struct image){set->height, set->width, set->channels, bytes};
         return 0;
     }
-    if (picture_decode(bytes, n, PICTURE_STRICT, &reader->picture, e))
+    if (picture_decode(bytes, n, set->mode, &reader->picture, e))
         return image_context(set->places, i, e);
     *out =
         (struct image){reader->picture.height, reader->picture.width, reader->picture.channels, reader->picture.pixels};
@@ -475,6 +475,23 @@ static int pack_part(h5 *file, const char *path, enum dataset_part part, struct 
     return e->code;
 }
 
+/* How the pack's files are decoded. */
+static int pack_mode(h5 *file, const char *path, unsigned *mode, err *e)
+{
+    char *text;
+    err none = {0};
+
+    *mode = PICTURE_STRICT;
+    if (h5_read_text(file, DATASET_DECODING, &text, &none))
+        return 0;
+    if (strcmp(text, DATASET_LENIENT))
+        err_set(e, ERR_DAMAGED, "%s: attribute %s is not '%s', the only one that is known", path, DATASET_DECODING,
+                DATASET_LENIENT);
+    *mode = PICTURE_LENIENT;
+    free(text);
+    return e->code;
+}
+
 /* The digest that was recorded, or computed where none was. */
 static int pack_digest(h5 *file, const char *path, struct dataset *d, err *e)
 {
@@ -493,13 +510,18 @@ static int pack_read(h5 *file, const char *path, struct dataset *d, err *e)
 {
     struct blocks *b = d->memory;
     char *lines = NULL;
+    unsigned mode;
 
     if (h5_descriptor(file, &b->fd, e) || h5_read_text(file, "class_names", &lines, e))
         return e->code;
     classes_take(d, path, lines, e);
     free(lines);
-    for (int part = 0; part < DATASET_PARTS && !e->code; part++)
+    if (!e->code)
+        pack_mode(file, path, &mode, e);
+    for (int part = 0; part < DATASET_PARTS && !e->code; part++) {
         pack_part(file, path, part, d, e);
+        d->part[part].mode = mode;
+    }
     if (e->code || check(d, path, e))
         return e->code;
     return pack_digest(file, path, d, e);
@@ -534,6 +556,8 @@ int dataset_write_pack(const struct dataset *d, const char *path, err *e)
     if (image_pack_create(path, files ? IMAGE_PACK_FILES : IMAGE_PACK_PIXELS,
                           (const char(*)[CLASS_NAME_SIZE])d->class_names, d->classes, &pack, e))
         return e->code;
+    if (d->part[DATASET_TRAIN].mode & PICTURE_LENIENT)
+        image_pack_lenient(pack, e);
     for (int part = 0; part < DATASET_PARTS; part++) {
         const struct image_set *s = &d->part[part];
         const uint8_t *bytes;

@@ -32,6 +32,7 @@ struct image_set {
     const uint8_t *pixels; /* (count, height, width, channels), owned by the data set; NULL if they are on the disk */
     const int32_t *labels; /* (count) in [0, classes) */
     const struct image_places *places; /* NULL if they are in memory */
+    unsigned mode;                     /* how files are decoded: enum picture_mode, as the pack says */
 };
 
 /* Room for the name of a class: 1 to 255 bytes, as many as the name of a folder may have. */

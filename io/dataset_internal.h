@@ -9,6 +9,9 @@
 
 enum { DATASET_CLASSES_LIMIT = 1 << 18 }; /* of names of 256 bytes, 64 MiB */
 #define DATASET_DIGEST "dataset_digest"   /* an attribute */
+/* The attribute that says how a pack's files are decoded where that is not strictly, and what it says then. */
+#define DATASET_DECODING "decoding"
+#define DATASET_LENIENT  "lenient-jpeg"
 
 /* "train/labels" into name; returns it. */
 const char *dataset_array_name(char name[40], enum dataset_part part, const char *array);

@@ -127,6 +127,11 @@ int image_pack_note(image_pack *p, const char *name, const char *text, err *e)
     return n->name && n->text ? 0 : no_memory(p, e);
 }
 
+int image_pack_lenient(image_pack *p, err *e)
+{
+    return image_pack_note(p, DATASET_DECODING, DATASET_LENIENT, e);
+}
+
 /* Add to the lists; the bytes are on the disk. */
 static int list_image(image_pack *p, struct part *s, int label, size_t n, err *e)
 {

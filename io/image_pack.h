@@ -5,7 +5,7 @@
  *   <part>/images (count, height, width, channels)   IMAGE_PACK_PIXELS: bytes, all images of one size
  *   <part>/files (bytes), <part>/ends (count)        IMAGE_PACK_FILES: picture files (io/picture.h) one after the other, of any
  *                                                    sizes, and where each ends
- * and the attributes class_names (one a line), dataset_digest, and those of image_pack_note().
+ * and the attributes class_names (one a line), dataset_digest, decoding (image_pack_lenient()), and those of image_pack_note().
  *
  * `images` and `files` are stored in one piece and uncompressed, not in chunks: then an image is a range of bytes of the file,
  * which any number of threads and ranks read at once with pread(), without the HDF5 library (it serves one thread), without a
@@ -30,6 +30,8 @@ typedef struct image_pack image_pack;
 int image_pack_create(const char *path, enum image_pack_kind kind, const char (*class_names)[CLASS_NAME_SIZE],
                       int classes, image_pack **out, err *e);
 
+/* Its JPEGs may end too early: whoever reads the pack decodes them with PICTURE_LENIENT, as whoever writes it does. */
+int image_pack_lenient(image_pack *p, err *e);
 /* A text attribute: where the images come from, how they were chosen. */
 int image_pack_note(image_pack *p, const char *name, const char *text, err *e);
 

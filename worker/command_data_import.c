@@ -28,6 +28,8 @@ static const char help[] =
     "  --on-bad-image skip    leave out images that cannot be decoded, and name them (fail: end at the first; the "
     "default, but\n"
     "                         notmnist skips as long as they are few)\n"
+    "  --lenient-jpeg         take JPEGs that end too early, with grey for what is missing; training decodes them "
+    "likewise\n"
     "  --allow-partial        accept files with fewer images than were published\n"
     "  --seed N               imagenet-r, folder: of the split into training and test images where the files make "
     "none\n"
@@ -40,7 +42,7 @@ static const char help[] =
 
 struct arguments {
     const char *kind, *path, *name, *out, *bad;
-    bool replace;
+    bool replace, lenient;
     int threads;
     struct source_options source;
 };
@@ -76,11 +78,12 @@ static bool for_files(const struct arguments *a)
 /* 0: go on; otherwise the command ends with that status less one. */
 static int parse(int argc, char **argv, struct arguments *out)
 {
-    enum { AS = 256, OUT, REPLACE, BAD, PARTIAL, SEED, TRAIN, TEST, THREADS };
+    enum { AS = 256, OUT, REPLACE, BAD, LENIENT, PARTIAL, SEED, TRAIN, TEST, THREADS };
     static const struct option options[] = {{"as", required_argument, NULL, AS},
                                             {"out", required_argument, NULL, OUT},
                                             {"replace", no_argument, NULL, REPLACE},
                                             {"on-bad-image", required_argument, NULL, BAD},
+                                            {"lenient-jpeg", no_argument, NULL, LENIENT},
                                             {"allow-partial", no_argument, NULL, PARTIAL},
                                             {"seed", required_argument, NULL, SEED},
                                             {"part-train", required_argument, NULL, TRAIN},
@@ -107,6 +110,9 @@ static int parse(int argc, char **argv, struct arguments *out)
             out->bad = optarg;
             if (strcmp(optarg, "skip") && strcmp(optarg, "fail"))
                 wrong = "--on-bad-image is skip or fail";
+            break;
+        case LENIENT:
+            out->lenient = true;
             break;
         case PARTIAL:
             out->source.allow_partial = true;
@@ -181,6 +187,8 @@ static char *provenance_of(const struct arguments *a, const struct image_source 
     fprintf(out, "sluice data import %s", a->kind);
     if (a->path)
         fprintf(out, " %s", a->path);
+    if (a->lenient)
+        fputs(" --lenient-jpeg", out);
     if (a->source.seeded)
         fprintf(out, " --seed %u", a->source.seed);
     if (a->source.list[DATASET_TRAIN] && a->source.list[DATASET_TEST])
@@ -231,7 +239,8 @@ static int run(const struct arguments *a, err *e)
     const struct data_composition *c;
     struct import_report report;
     struct console console;
-    struct import_request request = {.to = path, .threads = a->threads, .complaints = stderr, .host = &console.host};
+    struct import_request request = {
+        .to = path, .lenient = a->lenient, .threads = a->threads, .complaints = stderr, .host = &console.host};
 
     if (choose_path(a, path, e))
         return e->code;

@@ -36,9 +36,12 @@ struct import {
 /* ---------------------------------------------------------------- one image */
 
 /* Decode a file to see that it can be, and that it has the size it must have. */
-static int check_file(const struct image_source *s, const struct source_image *image, struct picture *picture, err *e)
+static int check_file(const struct import *in, const struct source_image *image, struct picture *picture, err *e)
 {
-    if (picture_decode(image->bytes.data, image->bytes.size, PICTURE_CHECK, picture, e))
+    const struct image_source *s = in->source;
+    unsigned mode = PICTURE_CHECK | (in->request->lenient ? PICTURE_LENIENT : PICTURE_STRICT);
+
+    if (picture_decode(image->bytes.data, image->bytes.size, mode, picture, e))
         return e->code;
     if (s->height && (picture->height != s->height || picture->width != s->width))
         return fault_set(e, FAULT_SHAPE, "has %d by %d pixels, expected %d by %d", picture->width, picture->height,
@@ -56,7 +59,7 @@ static void load(const struct import *in, enum dataset_part part, size_t i, stru
         return;
     if (item->image.channels)
         return;
-    item->odd = !check_file(in->source, &item->image, picture, &item->e) && picture->warnings;
+    item->odd = !check_file(in, &item->image, picture, &item->e) && picture->warnings;
     if (item->e.code)
         err_context(&item->e, "%s", image_source_name(in->source, part, i, name));
 }
@@ -199,6 +202,8 @@ int import_source(const struct image_source *source, const struct import_request
         return err_set(e, ERR_NOMEM, "%s: out of memory", request->to);
     if (!image_pack_create(request->to, kind, (const char(*)[CLASS_NAME_SIZE])source->class_names, source->classes,
                            &in.pack, e)) {
+        if (request->lenient)
+            image_pack_lenient(in.pack, e);
         for (int part = 0; part < DATASET_PARTS && !e->code; part++)
             import_part(&in, (enum dataset_part)part, batches, e);
         finish(in.pack, request, source->sequence, out, e);
@@ -247,6 +252,15 @@ static int open_members(struct composition *c, const struct data_composition *wh
                 return err_set(e, ERR_DATA, "%s: the name of class %d is too long to stand behind the data set's",
                                names[k], i);
     return 0;
+}
+
+static bool any_is_lenient(const struct composition *c)
+{
+    unsigned modes = 0;
+
+    for (int k = 0; k < c->count; k++)
+        modes |= c->members[k].part[DATASET_TRAIN].mode;
+    return modes & PICTURE_LENIENT;
 }
 
 /* Add the images of one part of one member, whose class 0 becomes `base`. */
@@ -298,7 +312,10 @@ int import_composition(const struct data_composition *what, const struct import_
                 in.all += c.members[k].part[part].count;
         if (!image_pack_create(request->to, IMAGE_PACK_FILES, (const char(*)[CLASS_NAME_SIZE])c.class_names, c.classes,
                                &in.pack, e)) {
-            add_members(&in, &c, e);
+            if (request->lenient || any_is_lenient(&c))
+                image_pack_lenient(in.pack, e);
+            if (!e->code)
+                add_members(&in, &c, e);
             finish(in.pack, request, NULL, out, e);
         }
     }

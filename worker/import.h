@@ -21,6 +21,7 @@ struct import_request {
     const char *to;         /* the pack to be written */
     const char *provenance; /* stored in it; NULL: none */
     enum bad_image bad;
+    bool lenient; /* take JPEGs that end too early; the pack says so */
     int threads;
     const struct host *host; /* told how far it is; its `false` ends the import */
     FILE *complaints;        /* where skipped images are named, one a line; NULL: nowhere */
@@ -38,7 +39,8 @@ int import_source(const struct image_source *source, const struct import_request
 
 /* A data set of several others, one after the other: class c of the k-th becomes the class (classes before it) + c,
  * called "name/class".  Images keep their bytes; pixels become PGM or PPM files, so that each keeps its size.  The members
- * are looked for as in dataset_open(); ERR_DATA for one with another number of classes than it must have. */
+ * are looked for as in dataset_open(); ERR_DATA for one with another number of classes than it must have.  Lenient if one of them
+ * is. */
 int import_composition(const struct data_composition *what, const struct import_request *request,
                        struct import_report *out, err *e);
 

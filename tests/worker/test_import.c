@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <jpeglib.h>
+
 #include "io/containers/fault.h"
 #include "io/datasets/kinds.h"
 #include "io/h5.h"
@@ -404,6 +406,90 @@ static void a_trial_on_five_data_sets_runs(void **state)
     trial_close(&t);
 }
 
+/* ---------------------------------------------------------------- JPEGs that end too early */
+
+/* A grey JPEG, cut short by so many bytes. */
+static void spill_jpeg(const char *path, size_t less)
+{
+    struct jpeg_compress_struct c = {0};
+    struct jpeg_error_mgr errors;
+    unsigned char *bytes = NULL, row[64], *at = row;
+    unsigned long n = 0;
+
+    c.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&c);
+    jpeg_mem_dest(&c, &bytes, &n);
+    c.image_height = c.image_width = sizeof row;
+    c.input_components = 1;
+    c.in_color_space = JCS_GRAYSCALE;
+    jpeg_set_defaults(&c);
+    jpeg_start_compress(&c, TRUE);
+    while (c.next_scanline < c.image_height) {
+        for (size_t x = 0; x < sizeof row; x++)
+            row[x] = (unsigned char)(x * c.next_scanline * 7 + x);
+        jpeg_write_scanlines(&c, &at, 1);
+    }
+    jpeg_finish_compress(&c);
+    jpeg_destroy_compress(&c);
+    spill(path, bytes, n - less);
+    free(bytes);
+}
+
+/* Opening says how they are decoded, and all can be. */
+static void is_lenient(struct dataset *d)
+{
+    struct image_reader reader = {0};
+    struct image image;
+    err e = {0};
+
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        assert_int_equal(d->part[part].mode, PICTURE_LENIENT);
+        for (size_t i = 0; i < d->part[part].count; i++)
+            GOOD(image_set_read(&d->part[part], i, &reader, &image, &e));
+    }
+    image_reader_free(&reader);
+    dataset_close(d);
+}
+
+static void leniency_stays_with_the_pack(void **state)
+{
+    struct dataset d;
+    json_t *root;
+    image_pack *pack;
+    err e = {0};
+
+    (void)state;
+    make_members();
+    make_folder("cut", 0);
+    spill_jpeg("cut/train/c1/000.pgm", 300);
+    assert_int_equal(RUN(import, "out", "folder cut --as cut"), 3);
+    assert_int_equal(RUN(import, "out", "folder cut --as cut --lenient-jpeg"), 0);
+    GOOD(dataset_open("cut", &d, &e));
+    GOOD(dataset_write_pack(&d, "copy-of-cut.h5", &e));
+    is_lenient(&d);
+    GOOD(dataset_open_pack("copy-of-cut.h5", &d, &e));
+    is_lenient(&d);
+    assert_int_equal(RUN(show, "show.json", "cut --json"), 0);
+    root = json_load_file("show.json", 0, NULL);
+    assert_non_null(strstr(json_string_value(json_object_get(root, "provenance")), "folder cut --lenient-jpeg"));
+    json_decref(root);
+    assert_int_equal(RUN(import, "out", "folder cut --as notmnist --lenient-jpeg --replace"), 0);
+    assert_int_equal(RUN(import, "out", "5-datasets --as 5-datasets --replace"), 0);
+    GOOD(dataset_open("5-datasets", &d, &e));
+    is_lenient(&d);
+
+    GOOD(dataset_open("mnist", &d, &e));
+    assert_int_equal(d.part[DATASET_TRAIN].mode, PICTURE_STRICT);
+    GOOD(image_pack_create("odd.h5", IMAGE_PACK_PIXELS, (const char(*)[64])d.class_names, d.classes, &pack, &e));
+    GOOD(image_pack_note(pack, "decoding", "by heart", &e));
+    for (int part = 0; part < DATASET_PARTS; part++)
+        GOOD(image_pack_add_pixels(pack, part, 0, 28, 28, 1, (const uint8_t[28 * 28]){0}, &e));
+    GOOD(image_pack_finish(pack, NULL, &e));
+    dataset_close(&d);
+    assert_int_equal(dataset_open_pack("odd.h5", &d, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "decoding"));
+}
+
 /* ---------------------------------------------------------------- contact sheets */
 
 static void read_picture(const char *path, struct picture *out)
@@ -567,7 +653,7 @@ static void the_commands_import_and_show(void **state)
 static int begin(void **state)
 {
     (void)state;
-    return system("rm -rf pictures rotten rotten-8 cifar store kept five *.h5 *.png");
+    return system("rm -rf pictures rotten rotten-8 cut cifar store kept five *.h5 *.png");
 }
 
 int main(void)
@@ -580,6 +666,7 @@ int main(void)
         cmocka_unit_test(five_data_sets_become_one),
         cmocka_unit_test(each_of_the_five_has_ten_classes),
         cmocka_unit_test(a_trial_on_five_data_sets_runs),
+        cmocka_unit_test(leniency_stays_with_the_pack),
         cmocka_unit_test(a_sheet_shows_the_first_images_of_each_class),
         cmocka_unit_test(a_sheet_shows_the_classes_of_its_task),
         cmocka_unit_test(the_commands_import_and_show),
