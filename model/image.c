@@ -81,37 +81,42 @@ static const struct {
     double (*at)(double x);
 } filters[] = {[IMAGE_BILINEAR] = {1, triangle}, [IMAGE_BICUBIC] = {2, keys}};
 
+/* A resize of one axis, of which `count` outputs from `begin` on are wanted. */
+struct stretch {
+    enum image_filter filter;
+    int from, to; /* pixels */
+    int begin, count;
+};
+
 /* The weights of one axis: output i is the sum over x of weight[i * taps + x] times input first[i] + x, x < used[i]. */
 struct axis {
     int taps;
-    int32_t *first, *used, *weight;
+    int32_t *first, *used, *weight; /* (count), (count), (count, taps) */
 };
 
-static int axis_taps(enum image_filter filter, int from, int to)
+static int axis_taps(struct stretch s)
 {
-    double stretch = fmax((double)from / to, 1);
-
-    return (int)ceil(filters[filter].support * stretch) * 2 + 1;
+    return (int)ceil(filters[s.filter].support * fmax((double)s.from / s.to, 1)) * 2 + 1;
 }
 
-static size_t axis_words(enum image_filter filter, int from, int to)
+static size_t axis_words(struct stretch s)
 {
-    return (size_t)to * (size_t)(axis_taps(filter, from, to) + 2);
+    return (size_t)s.count * (size_t)(axis_taps(s) + 2);
 }
 
 /* memory: axis_words() numbers for the axis.  real: axis_taps() numbers of working space. */
-static struct axis axis_make(enum image_filter filter, int from, int to, int32_t *memory, double *real)
+static struct axis axis_make(struct stretch s, int32_t *memory, double *real)
 {
-    double scale = (double)from / to, stretch = fmax(scale, 1), support = filters[filter].support * stretch;
-    struct axis axis = {axis_taps(filter, from, to), memory, memory + to, memory + 2 * (size_t)to};
+    double scale = (double)s.from / s.to, widened = fmax(scale, 1), support = filters[s.filter].support * widened;
+    struct axis axis = {axis_taps(s), memory, memory + s.count, memory + 2 * (size_t)s.count};
 
-    for (int i = 0; i < to; i++) {
+    for (int i = 0; i < s.count; i++) {
         int32_t *weight = axis.weight + (size_t)i * (size_t)axis.taps;
-        double centre = (i + 0.5) * scale, sum = 0;
-        int low = (int)fmax(0, trunc(centre - support + 0.5)), high = (int)fmin(from, trunc(centre + support + 0.5));
+        double centre = (s.begin + i + 0.5) * scale, sum = 0;
+        int low = (int)fmax(0, trunc(centre - support + 0.5)), high = (int)fmin(s.from, trunc(centre + support + 0.5));
 
         for (int x = low; x < high; x++) {
-            real[x - low] = filters[filter].at((x - centre + 0.5) * (1 / stretch));
+            real[x - low] = filters[s.filter].at((x - centre + 0.5) * (1 / widened));
             sum += real[x - low];
         }
         for (int x = 0; x < high - low; x++) {
@@ -130,6 +135,17 @@ static uint8_t to_byte(int32_t fixed)
     int32_t v = fixed >> FIXED_BITS; /* arithmetic, as gcc and clang define it */
 
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+/* Rows [top, top + height) of `in`. */
+static struct image_view rows_of(struct image_view in, int top, int height)
+{
+    return image_crop(in, (struct image_box){top, 0, height, in.width});
+}
+
+static struct image_view columns_of(struct image_view in, int left, int width)
+{
+    return image_crop(in, (struct image_box){0, left, in.height, width});
 }
 
 static void pass_horizontal(struct image_view in, const struct axis *axis, int width, uint8_t *out)
@@ -191,6 +207,7 @@ static bool side_is_bad(int side)
     return side < 1 || side > IMAGE_SIDE_MAX;
 }
 
+/* Whether `in` may be resized, and its result be of that size. */
 static int check_shape(struct image_view in, int height, int width, err *e)
 {
     if (side_is_bad(in.height) || side_is_bad(in.width) || side_is_bad(height) || side_is_bad(width))
@@ -201,45 +218,85 @@ static int check_shape(struct image_view in, int height, int width, err *e)
     return 0;
 }
 
+/* How an image gets its size: of what, by which filter, to what size, and which part of that is wanted. */
+struct plan {
+    struct image_view from;
+    enum image_filter filter;
+    int height, width;
+    struct image_box kept;
+};
+
+/* The resize of each axis; only rows of the input that the wanted ones need are looked at. */
+struct stretches {
+    struct stretch across, down;
+    int top, rows; /* of the input */
+};
+
+static struct stretches stretches_of(const struct plan *p)
+{
+    struct stretches s = {
+        .across = {p->filter, p->from.width, p->width, p->kept.left, p->kept.width},
+        .down = {p->filter, p->from.height, p->height, p->kept.top, p->kept.height},
+    };
+    double scale = (double)p->from.height / p->height, reach = filters[p->filter].support * fmax(scale, 1) + 1;
+
+    if (p->height == p->from.height)
+        reach = 0;
+    s.top = (int)fmax(0, floor(p->kept.top * scale - reach));
+    s.rows = (int)fmin(p->from.height, ceil((p->kept.top + p->kept.height) * scale + reach)) - s.top;
+    return s;
+}
+
 /* The memory that a resize works in, in this order: weights of one output, weights of an axis, pixels of the first
  * pass. */
 struct resize_memory {
     size_t reals, words, bytes; /* counts */
 };
 
-static struct resize_memory resize_memory(struct image_view in, enum image_filter filter, int height, int width)
+static struct resize_memory resize_memory(const struct plan *p)
 {
-    int across = axis_taps(filter, in.width, width), down = axis_taps(filter, in.height, height);
-    size_t words_across = axis_words(filter, in.width, width), words_down = axis_words(filter, in.height, height);
+    struct stretches s = stretches_of(p);
+    int across = axis_taps(s.across), down = axis_taps(s.down);
+    size_t words_across = axis_words(s.across), words_down = axis_words(s.down);
 
     return (struct resize_memory){.reals = (size_t)(across > down ? across : down),
                                   .words = words_across > words_down ? words_across : words_down,
-                                  .bytes = (size_t)in.height * (size_t)width * (size_t)in.channels};
+                                  .bytes = (size_t)s.rows * (size_t)p->kept.width * (size_t)p->from.channels};
 }
 
-static size_t resize_bytes(struct resize_memory m)
+static size_t resize_bytes(const struct plan *p)
 {
+    struct resize_memory m = resize_memory(p);
+
     return m.reals * sizeof(double) + m.words * sizeof(int32_t) + m.bytes;
 }
 
-static void resize(struct image_view in, enum image_filter filter, int height, int width, uint8_t *out, void *memory)
+/* The part that is kept, and nothing else of the resized image, since columns and rows do not depend on those beside them.
+ * out: (kept.height, kept.width, channels). */
+static void resize(const struct plan *p, uint8_t *out, void *memory)
 {
-    struct resize_memory m = resize_memory(in, filter, height, width);
+    struct stretches s = stretches_of(p);
+    struct resize_memory m = resize_memory(p);
     double *reals = memory;
     int32_t *words = (int32_t *)(reals + m.reals);
     uint8_t *bytes = (uint8_t *)(words + m.words);
+    struct image_view in = rows_of(p->from, s.top, s.rows);
 
-    if (width != in.width) {
-        struct axis axis = axis_make(filter, in.width, width, words, reals);
-        uint8_t *to = height == in.height ? out : bytes;
+    if (p->width != p->from.width) {
+        struct axis axis = axis_make(s.across, words, reals);
+        uint8_t *to = p->height == p->from.height ? out : bytes;
 
-        pass_horizontal(in, &axis, width, to);
-        in = image_whole(to, in.height, width, in.channels);
+        pass_horizontal(in, &axis, p->kept.width, to);
+        in = image_whole(to, s.rows, p->kept.width, in.channels);
+    } else {
+        in = columns_of(in, p->kept.left, p->kept.width);
     }
-    if (height != in.height) {
-        struct axis axis = axis_make(filter, in.height, height, words, reals);
+    if (p->height != p->from.height) {
+        struct axis axis = axis_make(s.down, words, reals);
 
-        pass_vertical(in, &axis, height, out);
+        for (int i = 0; i < p->kept.height; i++)
+            axis.first[i] -= s.top;
+        pass_vertical(in, &axis, p->kept.height, out);
     } else if (in.pixels != out) {
         copy_rows(in, out);
     }
@@ -248,10 +305,11 @@ static void resize(struct image_view in, enum image_filter filter, int height, i
 int image_resize(struct image_view in, enum image_filter filter, int height, int width, uint8_t *out,
                  struct image_scratch *s, err *e)
 {
-    if (check_shape(in, height, width, e) ||
-        scratch_reserve(s, resize_bytes(resize_memory(in, filter, height, width)), e))
+    struct plan plan = {in, filter, height, width, {0, 0, height, width}};
+
+    if (check_shape(in, height, width, e) || scratch_reserve(s, resize_bytes(&plan), e))
         return e->code;
-    resize(in, filter, height, width, out, s->memory);
+    resize(&plan, out, s->memory);
     return 0;
 }
 
@@ -386,14 +444,6 @@ static bool box_fits(struct image_box box, struct image_view in)
            box.width <= in.width - box.left;
 }
 
-/* How an image gets its size: of what part, to what size, and which part of that is kept. */
-struct plan {
-    struct image_view from;
-    enum image_filter filter;
-    int height, width;
-    struct image_box kept;
-};
-
 static int plan_transform(const struct image_pipeline *p, int side, struct image_view in, const struct image_draw *draw,
                           struct plan *plan, err *e)
 {
@@ -410,28 +460,30 @@ static int plan_transform(const struct image_pipeline *p, int side, struct image
         image_shorter_side(in.height, in.width, shorter, &plan->height, &plan->width);
         plan->kept = image_centre(plan->height, plan->width, side);
     }
-    return check_shape(plan->from, plan->height, plan->width, e);
+    if (plan->height == INT_MAX || plan->width == INT_MAX)
+        return err_set(e, ERR_SHAPE, "an image of %d x %d pixels is too thin to be resized to a side of %d", in.height,
+                       in.width, side);
+    return 0;
 }
 
 int image_transform(const struct image_pipeline *p, int side, struct image_view in, const struct image_draw *draw,
                     float *out, struct image_scratch *s, err *e)
 {
     struct plan plan;
-    size_t working, resized;
+    size_t working, resized = (size_t)side * (size_t)side * (size_t)in.channels;
     uint8_t *pixels;
 
     if (check_shape(in, side, side, e) || plan_transform(p, side, in, draw, &plan, e))
         return e->code;
-    working = resize_bytes(resize_memory(plan.from, plan.filter, plan.height, plan.width));
-    resized = (size_t)plan.height * (size_t)plan.width * (size_t)in.channels;
+    working = resize_bytes(&plan);
     if (scratch_reserve(s, working + resized, e))
         return e->code;
     pixels = (uint8_t *)s->memory + working;
-    resize(plan.from, plan.filter, plan.height, plan.width, pixels, s->memory);
+    resize(&plan, pixels, s->memory);
     if (draw && draw->flip)
-        image_flip(pixels, plan.height, plan.width, in.channels);
+        image_flip(pixels, side, side, in.channels);
     if (draw && draw->brightness != 1)
         image_brighten(pixels, resized, draw->brightness);
-    to_planes(p, image_crop(image_whole(pixels, plan.height, plan.width, in.channels), plan.kept), out);
+    to_planes(p, image_whole(pixels, side, side, in.channels), out);
     return 0;
 }

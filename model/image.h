@@ -117,7 +117,9 @@ struct image_draw {
 struct image_draw image_draw(const struct image_pipeline *p, int height, int width, rng *r);
 
 /* One image to (3, side, side) in float32: the training side of the pipeline with this draw, or the test side if draw
- * is NULL. ERR_SHAPE as image_resize, or when the draw's box does not lie in the image; ERR_NOMEM. */
+ * is NULL.  Of a resized image only what the crop keeps is computed, so that thin images, which would become very long,
+ * cost no more than others.  ERR_SHAPE for sides and channels as image_resize, or when the draw's box does not lie in
+ * the image; ERR_NOMEM. */
 int image_transform(const struct image_pipeline *p, int side, struct image_view in, const struct image_draw *draw,
                     float *out, struct image_scratch *s, err *e);
 

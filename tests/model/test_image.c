@@ -526,17 +526,75 @@ static void impossible_shapes(void **state)
     assert_null(image_pipeline_by_name("fancy"));
 }
 
-/* The shorter side becomes 37 pixels, the longer one would have 37 * 65535. */
-static void too_long_an_image(void **state)
+/* The test side of `default` the long way: all of the image is resized, then cropped.  out: (3, side, side). */
+static void whole_then_cropped(struct image_view in, int side, float *out)
 {
-    uint8_t *pixels = calloc(1, 65535);
-    float out[3 * 32 * 32];
+    int height, width, channels = in.channels;
+    err e = {0};
+
+    image_shorter_side(in.height, in.width, (side * 256 + 112) / 224, &height, &width);
+    uint8_t *resized = malloc((size_t)height * (size_t)width * (size_t)channels);
+    assert_int_equal(image_resize(in, IMAGE_BICUBIC, height, width, resized, &scratch, &e), 0);
+    struct image_view kept =
+        image_crop(image_whole(resized, height, width, channels), image_centre(height, width, side));
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < side; y++)
+            for (int x = 0; x < side; x++)
+                *out++ = (float)kept.pixels[(size_t)y * kept.stride + (size_t)(x * channels + c % channels)] / 255.0f;
+    free(resized);
+}
+
+static void only_the_crop_is_resized(void **state)
+{
+    enum { CASES = 300, MOST = 200, SIDE_MOST = 64 };
+    static uint8_t pixels[MOST * MOST * 3];
+    static float expected[3 * SIDE_MOST * SIDE_MOST], out[3 * SIDE_MOST * SIDE_MOST];
+    rng r = rng_stream(3, RNG_TEST, 0, 0, 0);
     err e = {0};
 
     (void)state;
-    assert_int_equal(
-        image_transform(&image_pipelines[IMAGE_DEFAULT], 32, image_whole(pixels, 1, 65535, 1), NULL, out, &scratch, &e),
-        ERR_SHAPE);
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)rng_u32(&r);
+    for (int i = 0; i < CASES; i++) {
+        int height = 1 + (int)(rng_u32(&r) % MOST), width = 1 + (int)(rng_u32(&r) % MOST),
+            side = 1 + (int)(rng_u32(&r) % SIDE_MOST), shorter = (side * 256 + 112) / 224;
+        struct image_view in;
+
+        if (i % 7 == 0) /* sides that stay as they are */
+            height = shorter;
+        if (i % 7 == 1)
+            width = shorter;
+        in = image_whole(pixels, height, width, i % 2 ? 3 : 1);
+        whole_then_cropped(in, side, expected);
+        assert_int_equal(image_transform(&image_pipelines[IMAGE_DEFAULT], side, in, NULL, out, &scratch, &e), 0);
+        assert_memory_equal(out, expected, 3 * (size_t)side * (size_t)side * sizeof *out);
+    }
+}
+
+/* A shorter side of one pixel becomes 37, the longer one 37 * 65535; what the crop keeps is that of an image without the
+ * ends. */
+static void thin_images(void **state)
+{
+    enum { SIDE = 32, LONG = 65535, MIDDLE = 103 };
+    uint8_t *pixels = malloc(LONG);
+    float expected[3 * SIDE * SIDE], out[3 * SIDE * SIDE];
+    const struct image_pipeline *p = &image_pipelines[IMAGE_DEFAULT];
+    err e = {0};
+
+    (void)state;
+    for (int i = 0; i < LONG; i++)
+        pixels[i] = (uint8_t)((unsigned)i * (unsigned)i / 3 + 40 * (unsigned)i);
+    for (int upright = 0; upright < 2; upright++) {
+        struct image_view in = image_whole(pixels, upright ? LONG : 1, upright ? 1 : LONG, 1),
+                          middle =
+                              image_whole(pixels + (LONG - MIDDLE) / 2, upright ? MIDDLE : 1, upright ? 1 : MIDDLE, 1);
+
+        assert_int_equal(image_transform(p, SIDE, in, NULL, out, &scratch, &e), 0);
+        whole_then_cropped(middle, SIDE, expected);
+        assert_memory_equal(out, expected, sizeof out);
+    }
+    assert_int_equal(image_transform(p, IMAGE_SIDE_MAX, image_whole(pixels, 1, LONG, 1), NULL, out, &scratch, &e),
+                     ERR_SHAPE);
     free(pixels);
 }
 
@@ -564,7 +622,8 @@ int main(void)
         cmocka_unit_test(draws_are_uniform),
         cmocka_unit_test(draws_take_equally),
         cmocka_unit_test(impossible_shapes),
-        cmocka_unit_test(too_long_an_image),
+        cmocka_unit_test(only_the_crop_is_resized),
+        cmocka_unit_test(thin_images),
     };
 
     return cmocka_run_group_tests(tests, NULL, free_scratch);
