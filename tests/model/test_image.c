@@ -1,5 +1,5 @@
-/* Pixels as Pillow and torchvision make them: tests/reference/image.h5 (written by image.py beside it) byte for byte,
- * published vectors of the resize, and what image_draw() draws. */
+/* Pixels as Pillow and torchvision make them: tests/reference/image.h5 (written by image.py beside it) and what this machine's
+ * Pillow makes of random images (pixels.py) byte for byte, published vectors of the resize, and what image_draw() draws. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -274,6 +274,84 @@ static void train_pipelines_equal_torchvision(void **state)
     free(brightness);
     group_close(&g);
     h5_close(file);
+}
+
+/* --- against the Pillow of this machine ------------------------------------------------------------------------ */
+
+/* As pixels.py writes it. */
+struct live {
+    int32_t what, height, width, channels, new_height, new_width, filter, top, left, box_height, box_width, flip,
+        unused;
+    float brightness;
+};
+
+static uint8_t *read_bytes(FILE *f, size_t n)
+{
+    uint8_t *bytes = malloc(n);
+
+    assert_int_equal(fread(bytes, 1, n, f), n);
+    return bytes;
+}
+
+/* What becomes of an image, against the bytes that Pillow says. */
+static void check_transform(const struct live *c, struct image_view in, const uint8_t *expected)
+{
+    const struct image_pipeline *p = image_pipeline_by_name(c->filter == IMAGE_BICUBIC ? "cifar" : "default");
+    struct image_draw draw = {{c->top, c->left, c->box_height, c->box_width}, c->flip, c->brightness};
+    size_t side = (size_t)c->new_height, plane = side * side;
+    float *out = malloc(3 * plane * sizeof *out);
+    err e = {0};
+
+    assert_int_equal(image_transform(p, c->new_height, in, c->what == 1 ? &draw : NULL, out, &scratch, &e), 0);
+    for (size_t k = 0; k < 3 * plane; k++) {
+        size_t channel = k / plane, at = k % plane * (size_t)c->channels + (c->channels == 3 ? channel : 0);
+        float value = ((float)expected[at] / 255.0f - p->mean[channel]) / p->deviation[channel];
+
+        if (memcmp(&out[k], &value, sizeof value))
+            fail_msg("%d x %d x %d to %zu: number %zu is %g, not %g", c->height, c->width, c->channels, side, k, out[k],
+                     value);
+    }
+    free(out);
+}
+
+static void random_images_equal_pillow(void **state)
+{
+    int status = system("/usr/bin/python3 " SOURCE_DIR "/tests/model/pixels.py pixels.bin 20261130 > pixels.log 2>&1");
+    int seen[3] = {0};
+    struct live c;
+    FILE *f;
+    err e = {0};
+
+    (void)state;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 127 || WEXITSTATUS(status) == 77) {
+        print_message("no Python with Pillow and NumPy\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+    assert_non_null(f = fopen("pixels.bin", "rb"));
+    while (fread(&c, sizeof c, 1, f) == 1) {
+        size_t pixels = (size_t)c.height * (size_t)c.width, new_pixels = (size_t)c.new_height * (size_t)c.new_width,
+               channels = (size_t)c.channels;
+        uint8_t *in = read_bytes(f, pixels * channels), *expected = read_bytes(f, new_pixels * channels);
+        struct image_view view = image_whole(in, c.height, c.width, c.channels);
+
+        if (c.what) {
+            check_transform(&c, view, expected);
+        } else {
+            uint8_t *out = malloc(new_pixels * channels);
+
+            assert_int_equal(
+                image_resize(view, (enum image_filter)c.filter, c.new_height, c.new_width, out, &scratch, &e), 0);
+            assert_memory_equal(out, expected, new_pixels * channels);
+            free(out);
+        }
+        seen[c.what]++;
+        free(in);
+        free(expected);
+    }
+    fclose(f);
+    remove("pixels.bin");
+    assert_true(seen[0] >= 100 && seen[1] >= 100 && seen[2] >= 100);
 }
 
 /* --- published vectors --------------------------------------------------------------------------------------- */
@@ -614,6 +692,7 @@ int main(void)
         cmocka_unit_test(centre_equals_torchvision),
         cmocka_unit_test(test_pipelines_equal_torchvision),
         cmocka_unit_test(train_pipelines_equal_torchvision),
+        cmocka_unit_test(random_images_equal_pillow),
         cmocka_unit_test(rows_of_known_values),
         cmocka_unit_test(pattern_checksums),
         cmocka_unit_test(pipeline_checksums),
