@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """photographs.py FOLDER SIDE: a data set of pictures of different sizes, and what torchvision makes of its test images.
 
-FOLDER/train/CLASS/NAME and FOLDER/test/CLASS/NAME are JPEG and PNG files, coloured and grey; FOLDER.f32 holds the network's
+FOLDER/train/CLASS/NAME and FOLDER/test/CLASS/NAME are JPEG and PNG files, coloured and grey, some PNGs with the suffix .jpg; FOLDER.f32 holds the network's
 input (3, SIDE, SIDE) for every test image, class by class and by name, as the transform `default` defines it; without
 torchvision it is not written.
 """
@@ -44,8 +44,8 @@ for part, count in COUNTS.items():
             image = picture(label)
             if i % 5 == 3:
                 image = image.convert("L")
-            if i % 4 == 1:
-                image.save(os.path.join(where, "%02d.png" % i))
+            if i % 4 == 1:  # one of them under the name of another format
+                image.save(os.path.join(where, "%02d.%s" % (i, "jpg" if i == 5 else "png")), "png")
             else:
                 path = os.path.join(where, "%02d.jpg" % i)
                 image.save(path, quality=rng.choice([60, 90]), progressive=i % 3 == 0)

@@ -188,6 +188,32 @@ static void bad_images_are_named_skipped_or_fatal(void **state)
     assert_int_equal(report.skipped, 8);
 }
 
+/* A picture is what its bytes say. */
+static void suffixes_say_nothing(void **state)
+{
+    static const uint8_t png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\b\0\0\0\0:~\x9bU\0\0\0\nIDATx"
+                                 "\x9c\x63\x68\0\0\0\x82\0\x81w\xcd\x72\xb6\0\0\0\0IEND\xae\x42`\x82";
+    struct import_report report;
+    struct picture picture = {0};
+    err e = {0};
+
+    (void)state;
+    GOOD(picture_decode(png, sizeof png - 1, PICTURE_STRICT, &picture, &e));
+    assert_int_equal(picture.format, PICTURE_PNG);
+    picture_free(&picture);
+    make_folder("named", 0);
+    spill("named/train/c0/a.jpg", png, sizeof png - 1);
+    spill("named/test/c2/b.JPEG", png, sizeof png - 1);
+    GOOD(import_folder("named", "named.h5", BAD_IMAGE_FAIL, 2, NULL, &report, &e));
+    assert_int_equal(report.count[DATASET_TRAIN], CLASSES * TRAIN + 1);
+    spill("named/test/c2/c.jpg", "a text", 6);
+    assert_int_equal(import_folder("named", "named.h5", BAD_IMAGE_FAIL, 2, NULL, &report, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_MAGIC);
+    spill("named/test/c2/c.jpg", "GIF89a and so on", 16);
+    assert_int_equal(import_folder("named", "named.h5", BAD_IMAGE_FAIL, 2, NULL, &report, &e), ERR_DAMAGED);
+    assert_int_equal(fault_of(&e), FAULT_UNSUPPORTED);
+}
+
 static int files_beginning_with(const char *prefix)
 {
     DIR *folder = opendir(".");
@@ -653,7 +679,7 @@ static void the_commands_import_and_show(void **state)
 static int begin(void **state)
 {
     (void)state;
-    return system("rm -rf pictures rotten rotten-8 cut cifar store kept five *.h5 *.png");
+    return system("rm -rf pictures rotten rotten-8 named cut cifar store kept five *.h5 *.png");
 }
 
 int main(void)
@@ -661,6 +687,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_keep_their_bytes),
         cmocka_unit_test(bad_images_are_named_skipped_or_fatal),
+        cmocka_unit_test(suffixes_say_nothing),
         cmocka_unit_test(an_interrupted_import_leaves_nothing),
         cmocka_unit_test(arrays_become_packs_of_pixels),
         cmocka_unit_test(five_data_sets_become_one),
