@@ -391,6 +391,36 @@ static void memory_does_not_grow(void **state)
     fresh("there");
 }
 
+/* Attributes find room before the images or behind them, whatever their length. */
+static void notes_of_any_length(void **state)
+{
+    char note[50000], *read;
+    struct dataset d;
+    image_pack *p;
+    h5 *file;
+    err e = {0};
+
+    (void)state;
+    fresh("notes");
+    for (size_t n = 1; n < sizeof note; n += n < 10000 ? 211 : 5003) {
+        memset(note, 'a', n);
+        note[n] = '\0';
+        GOOD(image_pack_create("notes/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e));
+        GOOD(image_pack_note(p, "provenance", note, &e));
+        GOOD(image_pack_note(p, "sequence", note, &e));
+        GOOD(add_all(p, false, &e));
+        GOOD(image_pack_finish(p, NULL, &e));
+        GOOD(dataset_open_pack("notes/a.h5", &d, &e));
+        GOOD(dataset_verify(&d, &e));
+        dataset_close(&d);
+        GOOD(h5_open("notes/a.h5", &file, &e));
+        GOOD(h5_read_text(file, "provenance", &read, &e));
+        assert_string_equal(read, note);
+        free(read);
+        h5_close(file);
+    }
+}
+
 /* ---------------------------------------------------------------- packs that are broken */
 
 static void changed_bytes_are_noticed(void **state)
@@ -500,6 +530,7 @@ int main(void)
         cmocka_unit_test(misuse_is_refused),
         cmocka_unit_test(names_may_be_long_and_many),
         cmocka_unit_test(full_disks_are_errors),
+        cmocka_unit_test(notes_of_any_length),
         cmocka_unit_test(changed_bytes_are_noticed),
         cmocka_unit_test(vanished_bytes_are_noticed),
         cmocka_unit_test(lists_of_ends_are_not_believed),
