@@ -1,5 +1,6 @@
 /* worker/command_data_import.c - sluice data import: a published data set into an HDF5 pack. */
 #include <getopt.h>
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,12 +168,12 @@ static int choose_path(const struct arguments *a, char path[PATH_SIZE], err *e)
     return 0;
 }
 
-static void print_notes(const struct image_source *s)
+static void print_notes(const struct image_source *s, FILE *to)
 {
     for (int i = 0; i < s->notes_count; i++)
-        fprintf(stderr, "sluice data import: %s\n", s->notes[i]);
+        fprintf(to, "sluice data import: %s\n", s->notes[i]);
     if (s->notes_dropped)
-        fprintf(stderr, "sluice data import: and %d more such notes\n", s->notes_dropped);
+        fprintf(to, "sluice data import: and %d more such notes\n", s->notes_dropped);
 }
 
 /* What the pack says of its origin; malloc'd. */
@@ -212,7 +213,7 @@ static int import_kind(const struct arguments *a, struct import_request *request
 
     if (image_source_open(a->kind, a->path, &a->source, &source, e))
         return e->code;
-    print_notes(&source);
+    print_notes(&source, request->complaints);
     provenance = provenance_of(a, &source);
     request->provenance = provenance;
     request->bad = bad_policy(a, source.kind);
@@ -239,16 +240,20 @@ static int run(const struct arguments *a, err *e)
     const struct data_composition *c;
     struct import_report report;
     struct console console;
-    struct import_request request = {
-        .to = path, .lenient = a->lenient, .threads = a->threads, .complaints = stderr, .host = &console.host};
+    struct import_request request = {.to = path, .lenient = a->lenient, .threads = a->threads, .host = &console.host};
 
     if (choose_path(a, path, e))
         return e->code;
     console_open(&console, a->name);
-    if ((c = data_composition_by_name(a->kind)))
+    console.host.go_on(&console, &(struct progress){.phase = "opening", .loss = NAN});
+    if (!(request.complaints = console_lines(&console)))
+        err_set(e, ERR_NOMEM, "out of memory");
+    else if ((c = data_composition_by_name(a->kind)))
         import_members(a, c, &request, &report, e);
     else
         import_kind(a, &request, &report, e);
+    if (request.complaints)
+        fclose(request.complaints);
     console_close(&console);
     if (e->code)
         return e->code;

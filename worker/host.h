@@ -6,6 +6,7 @@
 #define WORKER_HOST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "io/err.h"
 #include "io/tables.h"
@@ -16,6 +17,7 @@ struct progress {
     int epoch, epochs;
     double fraction; /* of the whole stage, 0..1 */
     double loss;     /* NaN if there is none yet */
+    size_t images;   /* of an import: gone through so far; 0: not counted */
 };
 
 struct host {

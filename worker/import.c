@@ -31,6 +31,8 @@ struct import {
     struct import_report *report;
     image_pack *pack;
     size_t all, done;
+    char skipped[IMPORT_SKIPPED_TEXT]; /* lines about skipped images */
+    size_t skipped_used, skipped_listed;
 };
 
 /* ---------------------------------------------------------------- one image */
@@ -64,6 +66,19 @@ static void load(const struct import *in, enum dataset_part part, size_t i, stru
         err_context(&item->e, "%s", image_source_name(in->source, part, i, name));
 }
 
+/* For the provenance, if there is still room. */
+static void list_skipped(struct import *in, const char *text)
+{
+    size_t room = sizeof in->skipped - in->skipped_used;
+    int n = snprintf(in->skipped + in->skipped_used, room, "\nskipped: %s", text);
+
+    if (in->skipped_listed + 1 == in->report->skipped && n > 0 && (size_t)n < room) {
+        in->skipped_used += (size_t)n;
+        in->skipped_listed++;
+    }
+    in->skipped[in->skipped_used] = '\0';
+}
+
 /* Count a bad image and name it, or give up. */
 static int bad_image(struct import *in, const struct item *item, err *e)
 {
@@ -74,6 +89,7 @@ static int bad_image(struct import *in, const struct item *item, err *e)
         return e->code;
     }
     in->report->skipped++;
+    list_skipped(in, item->e.text);
     if (in->request->complaints)
         fprintf(in->request->complaints, "skipped: %s\n", item->e.text);
     if (in->request->bad == BAD_IMAGE_FEW && in->report->skipped > limit)
@@ -98,10 +114,10 @@ static int store(struct import *in, enum dataset_part part, const struct item *i
 
 /* ---------------------------------------------------------------- batches */
 
-static bool go_on(const struct import *in)
+static bool go_on(const struct import *in, const char *phase)
 {
     const struct progress p = {
-        .phase = "importing", .fraction = in->all ? (double)in->done / (double)in->all : 0, .loss = NAN};
+        .phase = phase, .fraction = in->all ? (double)in->done / (double)in->all : 0, .loss = NAN, .images = in->done};
 
     return in->request->host->go_on(in->request->host->context, &p);
 }
@@ -112,7 +128,7 @@ static int store_batch(struct import *in, enum dataset_part part, const struct b
         store(in, part, &batch->items[i], e);
         in->done++;
     }
-    if (!e->code && !go_on(in))
+    if (!e->code && !go_on(in, "importing"))
         err_set(e, ERR_INTERRUPTED, "stopped before the end; nothing was written");
     return e->code;
 }
@@ -175,16 +191,32 @@ static void free_batches(struct batch *batches)
 
 /* ---------------------------------------------------------------- a whole source */
 
-static int finish(image_pack *pack, const struct import_request *request, const char *sequence,
-                  struct import_report *report, err *e)
+/* Where the images come from, and which are left out. */
+static int note_provenance(const struct import *in, err *e)
 {
-    if (!e->code && request->provenance)
-        image_pack_note(pack, "provenance", request->provenance, e);
+    size_t unlisted = in->report->skipped - in->skipped_listed;
+    char *text = NULL, more[60] = "";
+
+    if (unlisted)
+        snprintf(more, sizeof more, "\nskipped: %zu more", unlisted);
+    if (asprintf(&text, "%s%s%s", in->request->provenance, in->skipped, more) < 0)
+        return err_set(e, ERR_NOMEM, "%s: out of memory", in->request->to);
+    image_pack_note(in->pack, "provenance", text, e);
+    free(text);
+    return e->code;
+}
+
+static int finish(const struct import *in, const char *sequence, err *e)
+{
+    if (!e->code && in->request->provenance)
+        note_provenance(in, e);
     if (!e->code && sequence)
-        image_pack_note(pack, "sequence", sequence, e);
+        image_pack_note(in->pack, "sequence", sequence, e);
+    if (!e->code && !go_on(in, "finishing")) /* the pixels of a pack are read once more for its digest */
+        err_set(e, ERR_INTERRUPTED, "stopped before the end; nothing was written");
     if (!e->code)
-        return image_pack_finish(pack, &report->digest, e);
-    image_pack_abandon(pack);
+        return image_pack_finish(in->pack, &in->report->digest, e);
+    image_pack_abandon(in->pack);
     return e->code;
 }
 
@@ -206,7 +238,7 @@ int import_source(const struct image_source *source, const struct import_request
             image_pack_lenient(in.pack, e);
         for (int part = 0; part < DATASET_PARTS && !e->code; part++)
             import_part(&in, (enum dataset_part)part, batches, e);
-        finish(in.pack, request, source->sequence, out, e);
+        finish(&in, source->sequence, e);
     }
     free_batches(batches);
     return e->code;
@@ -282,7 +314,7 @@ static int add_member(struct import *in, const struct image_set *set, enum datas
             image_pack_add_file(in->pack, part, label, bytes, n, e);
         }
         in->report->count[part]++;
-        if (++in->done % BATCH_IMAGES == 0 && !e->code && !go_on(in))
+        if (++in->done % BATCH_IMAGES == 0 && !e->code && !go_on(in, "importing"))
             err_set(e, ERR_INTERRUPTED, "stopped before the end; nothing was written");
     }
     image_reader_free(&reader);
@@ -316,7 +348,7 @@ int import_composition(const struct data_composition *what, const struct import_
                 image_pack_lenient(in.pack, e);
             if (!e->code)
                 add_members(&in, &c, e);
-            finish(in.pack, request, NULL, out, e);
+            finish(&in, NULL, e);
         }
     }
     close_members(&c);

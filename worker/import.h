@@ -17,9 +17,12 @@
 enum bad_image { BAD_IMAGE_FAIL, BAD_IMAGE_SKIP, BAD_IMAGE_FEW };
 enum { IMPORT_FEW_LEAST = 8, IMPORT_FEW_SHARE = 1000 };
 
+/* Bytes of the lines about skipped images in a pack's provenance; what is beyond is only counted. */
+enum { IMPORT_SKIPPED_TEXT = 16 << 10 };
+
 struct import_request {
     const char *to;         /* the pack to be written */
-    const char *provenance; /* stored in it; NULL: none */
+    const char *provenance; /* stored in it, and behind it the images that were skipped; NULL: nothing */
     enum bad_image bad;
     bool lenient; /* take JPEGs that end too early; the pack says so */
     int threads;

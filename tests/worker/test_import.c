@@ -26,6 +26,7 @@
 #include "io/image_pack.h"
 #include "trial.h"
 #include "worker/command_data.h"
+#include "worker/console.h"
 #include "worker/import.h"
 #include "worker/sheet.h"
 
@@ -114,16 +115,27 @@ static int import_folder(const char *folder, const char *to, enum bad_image bad,
     return e->code;
 }
 
+static char *provenance_of(const char *path)
+{
+    char *text = NULL;
+    h5 *file;
+    err e = {0};
+
+    GOOD(h5_open(path, &file, &e));
+    GOOD(h5_read_text(file, "provenance", &text, &e));
+    h5_close(file);
+    return text;
+}
+
 static void files_keep_their_bytes(void **state)
 {
     struct import_report report, again;
     struct image_reader reader = {0};
     const uint8_t *bytes;
     uint8_t expected[400];
-    char *text = NULL;
+    char *text;
     struct dataset d;
     size_t n;
-    h5 *file;
     err e = {0};
 
     (void)state;
@@ -149,11 +161,9 @@ static void files_keep_their_bytes(void **state)
         }
     image_reader_free(&reader);
     dataset_close(&d);
-    GOOD(h5_open("pictures.h5", &file, &e));
-    GOOD(h5_read_text(file, "provenance", &text, &e));
+    text = provenance_of("pictures.h5");
     assert_string_equal(text, "a test");
     free(text);
-    h5_close(file);
 }
 
 static void bad_images_are_named_skipped_or_fatal(void **state)
@@ -180,6 +190,10 @@ static void bad_images_are_named_skipped_or_fatal(void **state)
         snprintf(name, sizeof name, "skipped: train/c1/%03d.pgm: ", i);
         assert_non_null(strstr(text, name));
     }
+    free(text);
+    text = provenance_of("rotten.h5");
+    assert_true(text == strstr(text, "a test\nskipped: train/c1/000.pgm: "));
+    assert_non_null(strstr(text, "\nskipped: train/c1/008.pgm: "));
     free(text);
     assert_int_equal(import_folder("rotten", "few.h5", BAD_IMAGE_FEW, 2, NULL, &report, &e), ERR_DAMAGED);
     assert_non_null(strstr(e.text, "more than 8 of 141 images"));
@@ -212,6 +226,33 @@ static void suffixes_say_nothing(void **state)
     spill("named/test/c2/c.jpg", "GIF89a and so on", 16);
     assert_int_equal(import_folder("named", "named.h5", BAD_IMAGE_FAIL, 2, NULL, &report, &e), ERR_DAMAGED);
     assert_int_equal(fault_of(&e), FAULT_UNSUPPORTED);
+}
+
+/* A pack can be made whatever the number of bad images: names beyond a limit are only counted. */
+static void many_bad_images_are_counted(void **state)
+{
+    enum { BAD = 600 };
+    struct import_report report;
+    char path[100], *text, *last;
+    err e = {0};
+
+    (void)state;
+    make_folder("awful", 0);
+    for (int i = 0; i < BAD; i++) {
+        snprintf(path, sizeof path, "awful/train/c2/bad-%04d.png", i);
+        spill(path, "none", 4);
+    }
+    GOOD(import_folder("awful", "awful.h5", BAD_IMAGE_SKIP, 2, NULL, &report, &e));
+    assert_int_equal(report.skipped, BAD);
+    text = provenance_of("awful.h5");
+    int lines = 0;
+    for (char *at = text; (at = strstr(at, "\nskipped: train/c2/bad-")); at++)
+        lines++;
+    last = strrchr(text, '\n');
+    assert_true(lines > 50 && lines < BAD);
+    snprintf(path, sizeof path, "\nskipped: %d more", BAD - lines);
+    assert_string_equal(last, path);
+    free(text);
 }
 
 static int files_beginning_with(const char *prefix)
@@ -620,6 +661,93 @@ static void a_sheet_shows_the_classes_of_its_task(void **state)
     }
 }
 
+/* ---------------------------------------------------------------- progress */
+
+/* Where stderr goes to from now on; returns what puts it back. */
+static int stderr_to(int fd)
+{
+    int before = dup(STDERR_FILENO);
+
+    fflush(stderr);
+    dup2(fd, STDERR_FILENO);
+    return before;
+}
+
+static void stderr_back(int before)
+{
+    fflush(stderr);
+    dup2(before, STDERR_FILENO);
+    close(before);
+}
+
+/* What an import tells: it opens, counts images, names one that it skips, goes on. */
+static void tell(struct console *c)
+{
+    FILE *lines;
+
+    console_open(c, "pictures");
+    c->host.go_on(c, &(struct progress){.phase = "opening", .loss = NAN});
+    c->host.go_on(c, &(struct progress){.phase = "importing", .loss = NAN, .fraction = 0.1, .images = 100});
+    lines = console_lines(c);
+    assert_non_null(lines);
+    fputs("skipped: one\n", lines);
+    c->started -= 10, c->counted -= 10, c->shown -= 10; /* ten seconds pass */
+    c->host.go_on(c, &(struct progress){.phase = "importing", .loss = NAN, .fraction = 0.5, .images = 500});
+    c->host.go_on(c, &(struct progress){.phase = "importing", .loss = NAN, .fraction = 0.6, .images = 600});
+    fclose(lines);
+    console_close(c);
+}
+
+static void progress_is_a_bar_on_a_terminal(void **state)
+{
+    static const char *const parts[] = {
+        "pictures: [                    ]   0.0 %  opening", "pictures: [=>                  ]  10.0 %",
+        "\r\033[Kskipped: one\r\n\r\033[Kpictures: [=========>          ]  50.0 %  importing, 4",
+        " images/s, 10 s left", "\r\033[K"};
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY), other;
+    char text[2000];
+    const char *at = text;
+    struct console c;
+
+    (void)state;
+    assert_int_equal(grantpt(terminal) | unlockpt(terminal), 0);
+    other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0 && other >= 0);
+    int before = stderr_to(other);
+    tell(&c);
+    stderr_back(before);
+    ssize_t n = read(terminal, text, sizeof text - 1);
+    assert_true(n > 0);
+    text[n] = '\0';
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *found = strstr(at, parts[i]);
+
+        if (!found)
+            fail_msg("'%s' is not in '%s'", parts[i], at);
+        at = found + strlen(parts[i]);
+    }
+    assert_null(strstr(text, "60.0 %")); /* too soon */
+    close(other);
+    close(terminal);
+}
+
+static void progress_is_plain_lines_elsewhere(void **state)
+{
+    static const char start[] = "skipped: one\npictures:  50.0 %  importing, 4", end[] = " images/s, 10 s left\n";
+    int file = open("progress.txt", O_RDWR | O_CREAT | O_TRUNC, 0666), before = stderr_to(file);
+    char text[2000];
+    struct console c;
+
+    (void)state;
+    tell(&c);
+    stderr_back(before);
+    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_true(!strncmp(text, start, strlen(start)) && !strcmp(text + n - strlen(end), end));
+    close(file);
+}
+
 /* ---------------------------------------------------------------- commands */
 
 static void the_commands_import_and_show(void **state)
@@ -679,7 +807,7 @@ static void the_commands_import_and_show(void **state)
 static int begin(void **state)
 {
     (void)state;
-    return system("rm -rf pictures rotten rotten-8 named cut cifar store kept five *.h5 *.png");
+    return system("rm -rf pictures rotten rotten-8 awful named cut cifar store kept five *.h5 *.png");
 }
 
 int main(void)
@@ -687,6 +815,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_keep_their_bytes),
         cmocka_unit_test(bad_images_are_named_skipped_or_fatal),
+        cmocka_unit_test(many_bad_images_are_counted),
         cmocka_unit_test(suffixes_say_nothing),
         cmocka_unit_test(an_interrupted_import_leaves_nothing),
         cmocka_unit_test(arrays_become_packs_of_pixels),
@@ -696,6 +825,8 @@ int main(void)
         cmocka_unit_test(leniency_stays_with_the_pack),
         cmocka_unit_test(a_sheet_shows_the_first_images_of_each_class),
         cmocka_unit_test(a_sheet_shows_the_classes_of_its_task),
+        cmocka_unit_test(progress_is_a_bar_on_a_terminal),
+        cmocka_unit_test(progress_is_plain_lines_elsewhere),
         cmocka_unit_test(the_commands_import_and_show),
     };
 
