@@ -27,7 +27,8 @@ static bool work(const struct host *host, double seconds, bool deaf)
     bool told = false;
 
     for (double done = 0; done < seconds && (deaf || !told); done += step) {
-        told = !host->go_on(host->context, &(struct progress){"train", 0, 1, done / seconds, 1.5});
+        told = !host->go_on(host->context,
+                            &(struct progress){.phase = "train", .epochs = 1, .fraction = done / seconds, .loss = 1.5});
         nap(fmin(step, seconds - done));
     }
     return !told;
@@ -49,7 +50,7 @@ static void eat_memory(const struct host *host)
 
         if (p)
             memset(p, i + 1, 10 << 20);
-        host->go_on(host->context, &(struct progress){"train", 0, 1, 0, NAN});
+        host->go_on(host->context, &(struct progress){.phase = "train", .epochs = 1, .loss = NAN});
         nap(0.01);
     }
 }

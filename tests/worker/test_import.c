@@ -547,7 +547,8 @@ static void leniency_stays_with_the_pack(void **state)
 
     GOOD(dataset_open("mnist", &d, &e));
     assert_int_equal(d.part[DATASET_TRAIN].mode, PICTURE_STRICT);
-    GOOD(image_pack_create("odd.h5", IMAGE_PACK_PIXELS, (const char(*)[64])d.class_names, d.classes, &pack, &e));
+    GOOD(image_pack_create("odd.h5", IMAGE_PACK_PIXELS, (const char(*)[CLASS_NAME_SIZE])d.class_names, d.classes, &pack,
+                           &e));
     GOOD(image_pack_note(pack, "decoding", "by heart", &e));
     for (int part = 0; part < DATASET_PARTS; part++)
         GOOD(image_pack_add_pixels(pack, part, 0, 28, 28, 1, (const uint8_t[28 * 28]){0}, &e));
