@@ -702,9 +702,12 @@ static void tell(struct console *c)
 static void progress_is_a_bar_on_a_terminal(void **state)
 {
     static const char *const parts[] = {
-        "pictures: [                    ]   0.0 %  opening", "pictures: [=>                  ]  10.0 %",
-        "\r\033[Kskipped: one\r\n\r\033[Kpictures: [=========>          ]  50.0 %  importing, 4",
-        " images/s, 10 s left", "\r\033[K"};
+        "pictures: [                    ]   0.0 %  opening",
+        "pictures: [=>                  ]  10.0 %",
+        "\r\033[Kskipped: one\r\n\r\033[Kpictures: [=========>          ]  50.0 %  importing, ",
+        " images/s, ",
+        " s left",
+        "\r\033[K"};
     int terminal = posix_openpt(O_RDWR | O_NOCTTY), other;
     char text[2000];
     const char *at = text;
@@ -734,7 +737,7 @@ static void progress_is_a_bar_on_a_terminal(void **state)
 
 static void progress_is_plain_lines_elsewhere(void **state)
 {
-    static const char start[] = "skipped: one\npictures:  50.0 %  importing, 4", end[] = " images/s, 10 s left\n";
+    static const char start[] = "skipped: one\npictures:  50.0 %  importing, ", end[] = " s left\n";
     int file = open("progress.txt", O_RDWR | O_CREAT | O_TRUNC, 0666), before = stderr_to(file);
     char text[2000];
     struct console c;
