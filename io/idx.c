@@ -5,7 +5,6 @@
 #include "io/idx.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,18 +246,5 @@ int idx_read_open(int fd, const char *path, int rank, size_t limit, struct idx *
         *out = (struct idx){0};
     }
     free(in);
-    return e->code;
-}
-
-int idx_read(const char *path, int rank, size_t limit, struct idx *out, err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    *out = (struct idx){0};
-    if (fd < 0)
-        return errno == ENOENT ? err_set(e, ERR_MISSING, "%s: no such file", path)
-                               : fault_set(e, FAULT_IO, "%s: cannot be read: %s", path, strerror(errno));
-    idx_read_open(fd, path, rank, limit, out, e);
-    close(fd);
     return e->code;
 }

@@ -22,11 +22,10 @@ struct idx {
     size_t trailing; /* bytes after the last gzip stream */
 };
 
-/* Read a file whose rank must be the given one; a name that ends in ".gz" must be a gzip stream, any other must not.
+/* Read a file that is open at its beginning and stays open, and whose rank must be the given one; a path that ends in ".gz"
+ * must be a gzip stream, any other must not.
  * Sizes are believed only if the file is long enough for them (deflate packs at most 1032 to 1) and their product is
- * within `limit` bytes. ERR_MISSING if there is no such file, ERR_DAMAGED with the reason otherwise, ERR_NOMEM. */
-int idx_read(const char *path, int rank, size_t limit, struct idx *out, err *e);
-/* The same of a file that is open at its beginning and stays open. */
+ * within `limit` bytes. ERR_DAMAGED with the reason, ERR_NOMEM. */
 int idx_read_open(int fd, const char *path, int rank, size_t limit, struct idx *out, err *e);
 
 #endif
