@@ -63,7 +63,7 @@ static size_t picture_bytes(int class, int i, uint8_t *to)
 }
 
 /* folder/train and test with classes c0, c1, c2; the first `bad` training images of c1 are no pictures. */
-static void make_folder(const char *folder, int bad)
+static void make_folder_of(const char *folder, int classes, int bad)
 {
     static const char *const parts[DATASET_PARTS] = {"train", "test"};
     char path[200];
@@ -71,7 +71,7 @@ static void make_folder(const char *folder, int bad)
 
     mkdir(folder, 0777);
     for (int part = 0; part < DATASET_PARTS; part++)
-        for (int c = 0; c < CLASSES; c++) {
+        for (int c = 0; c < classes; c++) {
             snprintf(path, sizeof path, "%s/%s", folder, parts[part]);
             mkdir(path, 0777);
             snprintf(path, sizeof path, "%s/%s/c%d", folder, parts[part], c);
@@ -84,6 +84,11 @@ static void make_folder(const char *folder, int bad)
                     spill(path, bytes, picture_bytes(c, i, bytes));
             }
         }
+}
+
+static void make_folder(const char *folder, int bad)
+{
+    make_folder_of(folder, CLASSES, bad);
 }
 
 /* ---------------------------------------------------------------- imports */
@@ -540,7 +545,9 @@ static void leniency_stays_with_the_pack(void **state)
     root = json_load_file("show.json", 0, NULL);
     assert_non_null(strstr(json_string_value(json_object_get(root, "provenance")), "folder cut --lenient-jpeg"));
     json_decref(root);
-    assert_int_equal(RUN(import, "out", "folder cut --as notmnist --lenient-jpeg --replace"), 0);
+    make_folder_of("cut-of-ten", 10, 0);
+    spill_jpeg("cut-of-ten/train/c1/000.pgm", 300);
+    assert_int_equal(RUN(import, "out", "folder cut-of-ten --as notmnist --lenient-jpeg --replace"), 0);
     assert_int_equal(RUN(import, "out", "5-datasets --as 5-datasets --replace"), 0);
     GOOD(dataset_open("5-datasets", &d, &e));
     is_lenient(&d);
