@@ -463,15 +463,11 @@ static char *provenance(const struct importing *m)
     return text;
 }
 
-/* What the reader of the container says, line by line; names that somebody meant ill with go first. */
+/* What the reader of the container says, line by line. */
 static void note_container(struct importing *m)
 {
-    static const char danger[] = "SECURITY";
-
-    for (int dangerous = 1; dangerous >= 0; dangerous--)
-        for (const char *line = m->file->notes; *line; line += strcspn(line, "\n") + 1)
-            if ((strncmp(line, danger, sizeof danger - 1) == 0) == dangerous)
-                import_note(m, "%.*s", (int)strcspn(line, "\n"), line);
+    for (const char *line = m->file->notes; *line; line += strcspn(line, "\n") + 1)
+        import_note(m, "%.*s", (int)strcspn(line, "\n"), line);
 }
 
 /* Names the profile, reads, and says where it all came from. */

@@ -113,22 +113,27 @@ static int list_all(struct listing *l, pickle_value root, err *e)
 /* Tell of names outside of PyTorch's usual ones, and of those that somebody meant ill with. */
 static void note_names(struct tensor_file *f, const pickle *p)
 {
-    const struct pickle_global *g;
-    int unknown = 0;
+    for (int danger = 1; danger >= 0; danger--) {
+        const struct pickle_global *g;
+        int count = 0;
 
-    for (size_t i = 0; (g = pickle_global(p, i)); i++) {
-        char module[ESCAPED_SIZE], name[ESCAPED_SIZE];
+        for (size_t i = 0; (g = pickle_global(p, i)); i++) {
+            char module[ESCAPED_SIZE], name[ESCAPED_SIZE];
 
-        escaped(module, g->module.bytes, g->module.size);
-        escaped(name, g->name.bytes, g->name.size);
-        if (g->dangerous)
-            tensors_note(f, "SECURITY: the file names %s.%s, which a checkpoint has no use for; it was not called",
-                         module, name);
-        else if (!g->known && unknown++ < NAMES_SHOWN)
-            tensors_note(f, "the file holds objects of %s.%s, which were passed over", module, name);
+            if (g->dangerous == danger && (danger || !g->known) && count++ < NAMES_SHOWN)
+                tensors_note(f,
+                             danger ? TENSORS_DANGER
+                                 ": the file names %s.%s, which a checkpoint has no use for; it was not called"
+                                    : "the file holds objects of %s.%s, which were passed over",
+                             escaped(module, g->module.bytes, g->module.size),
+                             escaped(name, g->name.bytes, g->name.size));
+        }
+        if (count > NAMES_SHOWN)
+            tensors_note(f,
+                         danger ? TENSORS_DANGER ": and %d more names that a checkpoint has no use for"
+                                : "and %d more names of objects that were passed over",
+                         count - NAMES_SHOWN);
     }
-    if (unknown > NAMES_SHOWN)
-        tensors_note(f, "and %d more names of objects that were passed over", unknown - NAMES_SHOWN);
 }
 
 int pickled_tensors(struct tensor_file *f, const pickle *p, uint32_t **numbers, err *e)

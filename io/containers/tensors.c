@@ -9,7 +9,7 @@
 #include "io/containers/fault.h"
 #include "io/containers/reader.h"
 
-enum { HEAD = 512, SAFETENSORS_HIGHEST = 100000000, NOTES_LIMIT = 4000, NAMES_BLOCK = 1 << 14, HDF5_SIGNATURE = 8 };
+enum { HEAD = 512, SAFETENSORS_HIGHEST = 100000000, NAMES_BLOCK = 1 << 14, HDF5_SIGNATURE = 8 };
 
 /* A block of names; they never move. */
 struct tensor_names {
@@ -109,8 +109,11 @@ static int open_source(struct tensor_file *f, const struct tensor_options *optio
         err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
     else if (!sniff(&f->source, &f->reader, e) && !f->reader->open(f, e))
         f->container = f->reader->container;
-    if (e->code)
+    if (e->code) {
+        if (f->notes && !strncmp(f->notes, TENSORS_DANGER, sizeof TENSORS_DANGER - 1)) /* must be heard all the same */
+            err_context(e, "%.*s", (int)strcspn(f->notes, "\n"), f->notes);
         tensors_close(f);
+    }
     return e->code;
 }
 
@@ -223,16 +226,18 @@ int tensors_add(struct tensor_file *f, const char *root, size_t root_size, const
 
 void tensors_note(struct tensor_file *f, const char *format, ...)
 {
-    char line[400], *both;
+    char *line, *both;
     va_list args;
 
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    if (vasprintf(&line, format, args) < 0)
+        line = NULL;
     va_end(args);
-    if (strlen(f->notes) + strlen(line) > NOTES_LIMIT || asprintf(&both, "%s%s\n", f->notes, line) < 0)
-        return;
-    free(f->notes);
-    f->notes = both;
+    if (line && asprintf(&both, "%s%s\n", f->notes, line) >= 0) {
+        free(f->notes);
+        f->notes = both;
+    }
+    free(line);
 }
 
 const char *sizes_text(char text[SIZES_TEXT], int rank, const uint64_t *shape)

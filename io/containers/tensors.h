@@ -19,6 +19,9 @@
 
 enum { TENSORS_MAX = 65536, TENSOR_MAX_RANK = 8, TENSOR_NAME_LIMIT = 1024 };
 
+/* How a note begins that tells of a name that somebody meant ill with.  If such a file is refused, the error begins with it. */
+#define TENSORS_DANGER "SECURITY"
+
 struct tensor_info {
     const char *root; /* of a pickled dict of dicts: the outer key; "" at the top level and in other containers */
     const char *name;
@@ -41,7 +44,7 @@ struct tensor_file {
     size_t count;
     struct tensor_info *info; /* in the order of the file */
     int heads;                /* 0 unless the file says so */
-    char *notes;              /* lines for the user, each ended by '\n'; "" if there is nothing to say */
+    char *notes;              /* lines for the user, each ended by '\n', dangers first; "" if there is nothing to say */
 
     /* private */
     const struct tensor_reader *reader;

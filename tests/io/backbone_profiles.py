@@ -97,6 +97,7 @@ def told(w):
     evil = long_names + short("z") + called("os", "system", short("touch sluice-was-here"))
     yield "evil.pth", by_hand(w, evil)
     yield "evil-incomplete.pth", by_hand({n: t for n, t in w.items() if n != "norm.bias"}, evil)
+    yield "evil-module.pth", files.zip_file([Entry("a/data.pkl", files.whole(called("os", "system", short("touch sluice-was-here"))))])
     many = {f"extra.{i:04}" + "x" * 90: np.zeros(1, "f4") for i in range(900)}
     yield "many.safetensors", files.safetensors({**w, **many, "head.weight": np.zeros((1000, 8), "f4")})
     yield "many-dropped.safetensors", files.safetensors({**w, **{f"head.{n}": t for n, t in many.items()}})

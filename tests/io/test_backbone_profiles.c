@@ -291,6 +291,11 @@ static void dangerous_names_are_told_first(void **state)
         assert_told(strstr(d.report.notes, "objects of m1xxx"), "passed over");
         end(&d);
     }
+    /* a file that is refused before anything else is known */
+    struct done d = import("evil-module.pth", (struct import_options){.heads = 2});
+    assert_int_equal(fault_of(&d.e), FAULT_UNSUPPORTED);
+    assert_int_equal(strncmp(d.e.text, "SECURITY: the file names os.system", 34), 0);
+    end(&d);
     assert_int_not_equal(access("sluice-was-here", F_OK), 0);
 }
 
