@@ -11,6 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+enum { WRITE_BACK = 8 << 20 }; /* bytes */
+
 int atomic_open(struct atomic_file *file, const char *path, err *e)
 {
     uint64_t salt = 0; /* no two writers, on no two hosts, take the same name */
@@ -50,9 +52,23 @@ static int write_all(struct atomic_file *file, off_t place, const void *bytes, s
     return 0;
 }
 
+/* The disk begins with what there is; nobody waits.  Where that is not possible, committing takes longer. */
+static void write_back(struct atomic_file *file, size_t n)
+{
+    file->pending += n;
+    if (file->pending < WRITE_BACK)
+        return;
+    sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    file->pending = 0;
+}
+
 int atomic_write(struct atomic_file *file, const void *bytes, size_t n, err *e)
 {
-    return write_all(file, -1, bytes, n, e);
+    int status = write_all(file, -1, bytes, n, e);
+
+    if (!status)
+        write_back(file, n);
+    return status;
 }
 
 int atomic_write_at(struct atomic_file *file, uint64_t at, const void *bytes, size_t n, err *e)

@@ -1,7 +1,8 @@
 /* io/atomic.h - a file that appears complete or not at all.
  *
  * Bytes go to a temporary file beside the final name; committing syncs it to the disk, renames it over the final name
- * and syncs the folder.  A reader, and a computer that loses power, finds the old file or the new one. */
+ * and syncs the folder.  A reader, and a computer that loses power, finds the old file or the new one.  Of a large file the disk
+ * gets what was appended as it comes, so that committing waits for the last of it alone. */
 #ifndef IO_ATOMIC_H
 #define IO_ATOMIC_H
 
@@ -13,6 +14,7 @@
 struct atomic_file {
     int fd; /* -1 when nothing is being written */
     char *path, *temporary;
+    size_t pending; /* bytes appended since the system was last asked to begin writing them to the disk */
 };
 
 /* ERR_STORAGE if the folder is missing or cannot be written. */
