@@ -17,7 +17,9 @@
 #include "io/err.h"
 
 enum h5_type { H5_F32, H5_F64, H5_I32, H5_I64, H5_U8, H5_F16 /* stored as half, read as F32 */ };
-enum { H5_MAX_RANK = 8 };
+enum { H5_MAX_RANK = 8, H5_SIGNATURE_BYTES = 8 };
+/* How a file begins, or goes on at 512, 1024, 2048, ... behind a block of its user's. */
+#define H5_SIGNATURE "\x89HDF\r\n\x1a\n"
 
 typedef struct h5 h5;
 

@@ -227,38 +227,6 @@ int h5_shape(h5 *file, const char *name, int *rank, size_t shape[H5_MAX_RANK], e
     return 0;
 }
 
-/* Whether an attribute of an array holds the number 1. */
-static bool is_marked(hid_t array, const char *name)
-{
-    hid_t attribute = H5Aexists(array, name) > 0 ? H5Aopen(array, name, H5P_DEFAULT) : -1, type, space;
-    int value = 0;
-
-    if (attribute < 0)
-        return false;
-    type = H5Aget_type(attribute);
-    space = H5Aget_space(attribute);
-    if (H5Tget_class(type) != H5T_INTEGER || H5Sget_simple_extent_npoints(space) != 1 ||
-        H5Aread(attribute, H5T_NATIVE_INT, &value) < 0)
-        value = 0;
-    H5Tclose(type);
-    H5Sclose(space);
-    H5Aclose(attribute);
-    return value == 1;
-}
-
-int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e)
-{
-    struct array a;
-
-    if (array_open(file, name, &a, e))
-        return e->code;
-    *out = a.class == H5T_FLOAT ? H5_REAL : H5_WHOLE;
-    if (a.class == H5T_INTEGER && a.element == 2 && is_marked(a.id, "bfloat16"))
-        *out = H5_BFLOAT16;
-    array_close(&a);
-    return 0;
-}
-
 static size_t array_count(const struct array *a)
 {
     return a->bytes / a->element;
@@ -415,17 +383,17 @@ int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_
 
 /* ---------------------------------------------------------------- attributes */
 
-/* Open an attribute of / that holds one element. */
-static int attribute_open(h5 *file, const char *name, hid_t *attribute, hid_t *type, err *e)
+/* Open an attribute of / or of an array (`owner`) that holds one element. */
+static int attribute_open(h5 *file, hid_t owner, const char *name, hid_t *attribute, hid_t *type, err *e)
 {
     hid_t space;
     bool single;
 
-    if (H5Aexists(file->id, name) <= 0) {
+    if (H5Aexists(owner, name) <= 0) {
         H5Eclear2(H5E_DEFAULT);
         return err_set(e, ERR_DAMAGED, "%s: there is no attribute %s", file->path, name);
     }
-    *attribute = H5Aopen(file->id, name, H5P_DEFAULT);
+    *attribute = H5Aopen(owner, name, H5P_DEFAULT);
     if (*attribute < 0)
         return h5_fail(file, ERR_DAMAGED, name, "the attribute cannot be opened", e);
     *type = H5Aget_type(*attribute);
@@ -475,12 +443,12 @@ static char *read_variable_text(hid_t attribute, hid_t type)
 
 int h5_read_text(h5 *file, const char *name, char **text, err *e)
 {
-    hid_t attribute, type;
+    hid_t attribute = -1, type = -1;
     size_t size;
 
     e->code = ERR_NONE;
     *text = NULL;
-    if (attribute_open(file, name, &attribute, &type, e))
+    if (attribute_open(file, file->id, name, &attribute, &type, e))
         return e->code;
     size = H5Tget_size(type);
     if (H5Tget_class(type) != H5T_STRING)
@@ -496,13 +464,13 @@ int h5_read_text(h5 *file, const char *name, char **text, err *e)
     return e->code;
 }
 
-int h5_read_number(h5 *file, const char *name, double *value, err *e)
+static int number_read(h5 *file, hid_t owner, const char *name, double *value, err *e)
 {
-    hid_t attribute, type;
+    hid_t attribute = -1, type = -1;
     H5T_class_t class;
 
     e->code = ERR_NONE;
-    if (attribute_open(file, name, &attribute, &type, e))
+    if (attribute_open(file, owner, name, &attribute, &type, e))
         return e->code;
     class = H5Tget_class(type);
     if (class != H5T_INTEGER && class != H5T_FLOAT)
@@ -512,6 +480,33 @@ int h5_read_number(h5 *file, const char *name, double *value, err *e)
     H5Tclose(type);
     H5Aclose(attribute);
     return e->code;
+}
+
+int h5_read_number(h5 *file, const char *name, double *value, err *e)
+{
+    return number_read(file, file->id, name, value, e);
+}
+
+/* Whether an attribute of an array holds the number 1. */
+static bool is_marked(h5 *file, hid_t array, const char *name)
+{
+    err none = {0};
+    double value;
+
+    return !number_read(file, array, name, &value, &none) && value == 1;
+}
+
+int h5_numbers(h5 *file, const char *name, enum h5_numbers *out, err *e)
+{
+    struct array a;
+
+    if (array_open(file, name, &a, e))
+        return e->code;
+    *out = a.class == H5T_FLOAT ? H5_REAL : H5_WHOLE;
+    if (a.class == H5T_INTEGER && a.element == 2 && is_marked(file, a.id, "bfloat16"))
+        *out = H5_BFLOAT16;
+    array_close(&a);
+    return 0;
 }
 
 /* ---------------------------------------------------------------- digests of files */

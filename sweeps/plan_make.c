@@ -141,6 +141,7 @@ struct named_dataset {
     const char *name;
     struct source_dataset is;
     const struct benchmark *benchmark; /* NULL: no published numbers */
+    unsigned warned;                   /* of these of its transforms: 1 << choice */
 };
 
 struct named_backbone {
@@ -178,7 +179,7 @@ struct planner {
     /* the trial at hand */
     struct trial_config config;
     const struct method *method;
-    const struct named_dataset *dataset;
+    struct named_dataset *dataset;
     const struct named_backbone *backbone;
     int order;
     bool fc_norm;
@@ -224,13 +225,15 @@ static void warn_of_files(struct planner *p, const struct named_dataset *d)
 /* A benchmark with other transforms than its published numbers were made with gives numbers that cannot stand beside them. */
 static void warn_of_transform(struct planner *p)
 {
+    int64_t choice = p->config.value[OPTION_DATASET_TRANSFORM].integer;
     const struct benchmark *b = p->dataset->benchmark;
     const char *transform;
     char text[400];
 
-    if (!b)
+    if (!b || p->dataset->warned & 1u << choice)
         return;
-    transform = option_choice_text(OPTION_DATASET_TRANSFORM, p->config.value[OPTION_DATASET_TRANSFORM].integer);
+    p->dataset->warned |= 1u << choice;
+    transform = option_choice_text(OPTION_DATASET_TRANSFORM, choice);
     if (!strcmp(transform, b->transform))
         return;
     snprintf(
@@ -270,7 +273,7 @@ static int check_source(struct planner *p, const char *kind, const char *name, c
     return p->e->code;
 }
 
-static const struct named_dataset *find_dataset(struct planner *p, const char *name)
+static struct named_dataset *find_dataset(struct planner *p, const char *name)
 {
     err e = {0};
 
@@ -279,8 +282,7 @@ static const struct named_dataset *find_dataset(struct planner *p, const char *n
             return &p->datasets[i];
     if (reserve(&p->datasets, p->datasets_count, &p->datasets_capacity, sizeof *p->datasets, p->e))
         return NULL;
-    p->datasets[p->datasets_count].name = name;
-    p->datasets[p->datasets_count].benchmark = benchmark_by_name(name);
+    p->datasets[p->datasets_count] = (struct named_dataset){.name = name, .benchmark = benchmark_by_name(name)};
     p->sources->dataset(name, &p->datasets[p->datasets_count].is, &e);
     if (check_source(p, "data set", name, &p->datasets[p->datasets_count].is.digest, &e))
         return NULL;

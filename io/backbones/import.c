@@ -10,7 +10,7 @@
 
 #include "io/backbones/importing.h"
 
-enum { LIST_LIMIT = 1 << 16, UNKNOWN_LIMIT = 2000, MEMORY_FACTOR = 64, MEMORY_ALWAYS = 1 << 20, SIDE_LIMIT = 4096 };
+enum { LIST_LIMIT = 1 << 16, UNKNOWN_LIMIT = 2000, SIDE_LIMIT = 4096 };
 
 /* ---------------------------------------------------------------- problems, notes, lists */
 
@@ -421,17 +421,6 @@ static int read_weights(struct importing *m, struct backbone_weights *w)
 
 /* ---------------------------------------------------------------- the whole */
 
-/* A file can claim numbers that it does not have only through tensors that repeat one; no backbone does. */
-static int create(struct importing *m, const struct backbone_shape *shape, struct backbone_weights *out)
-{
-    uint64_t bytes = m->report->parameters * sizeof(float);
-
-    if (bytes > MEMORY_ALWAYS && bytes / MEMORY_FACTOR > m->file->source.size)
-        return fault_set(m->e, FAULT_LIMIT, "%s: claims %llu numbers in a file of %llu bytes", m->file->source.name,
-                         (unsigned long long)m->report->parameters, (unsigned long long)m->file->source.size);
-    return backbone_create(out, shape, m->e);
-}
-
 static int convert(struct importing *m, struct backbone_weights *out)
 {
     struct backbone_shape measured = {0}, shape;
@@ -441,7 +430,8 @@ static int convert(struct importing *m, struct backbone_weights *out)
     m->naming->measure(m, &measured);
     measured.heads = said_heads(m, measured.heads);
     shape = whole_shape(measured);
-    if (compare(m, &shape) || create(m, &shape, out) || read_weights(m, out))
+    if (compare(m, &shape) || tensors_believed(m->file, m->report->parameters, m->e) ||
+        backbone_create(out, &shape, m->e) || read_weights(m, out))
         return m->e->code;
     sum_of_weights(out, m->report->tensors_sum);
     out->shape.heads = measured.heads;

@@ -8,8 +8,6 @@
 #include "io/containers/reader.h"
 #include "io/h5.h"
 
-enum { NUMBERS_ALWAYS = 1 << 20, NUMBERS_FACTOR = 16 }; /* that are read of a file, for each of its bytes */
-
 static const char group[] = "tensors/";
 
 struct hdf5 {
@@ -58,10 +56,7 @@ static int check_size(const struct tensor_file *f, err *e)
     for (size_t i = 0; i < f->count; i++)
         if (__builtin_add_overflow(numbers, f->info[i].count, &numbers))
             numbers = UINT64_MAX;
-    if (numbers > NUMBERS_ALWAYS && numbers / NUMBERS_FACTOR > f->source.size)
-        return fault_set(e, FAULT_LIMIT, "%s: claims %llu numbers in a file of %llu bytes", f->source.name,
-                         (unsigned long long)numbers, (unsigned long long)f->source.size);
-    return 0;
+    return tensors_believed(f, numbers, e);
 }
 
 /* A file of the store says what it should hold. */

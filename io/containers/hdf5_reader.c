@@ -11,10 +11,8 @@
 #include "io/containers/quarantine.h"
 #include "io/containers/reader.h"
 
-enum {
-    SECONDS_ALWAYS = 20,
-    BYTES_A_SECOND = 4 << 20
-}; /* of processor time for a file's bytes; a hundred times what it takes */
+/* Processor time for a file: a hundred times what it takes. */
+enum { SECONDS_ALWAYS = 20, BYTES_A_SECOND = 4 << 20 };
 
 /* In the child: the file as safetensors. */
 static int copy(void *context, int fd, err *e)

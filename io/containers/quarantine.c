@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -14,13 +15,13 @@
 
 #include "io/containers/fault.h"
 
-/* The child's last words: the error, or ERR_NONE. */
+/* The child's last words are an error, or ERR_NONE: so short that a pipe passes them on whole. */
+_Static_assert(sizeof(err) <= PIPE_BUF, "one write, one read");
+
 static _Noreturn void in_child(quarantined work, void *context, unsigned seconds, int fd, int answer)
 {
     err e = {0};
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    const char *at = (const char *)&e;
-    size_t left = sizeof e;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
@@ -30,32 +31,19 @@ static _Noreturn void in_child(quarantined work, void *context, unsigned seconds
     if (nowhere >= 0)
         dup2(nowhere, STDERR_FILENO); /* whoever dies here is spoken for by the parent */
     work(context, fd, &e);
-    while (left) {
-        ssize_t done = write(answer, at, left);
-
-        if (done < 0 && errno != EINTR)
-            break;
-        at += done > 0 ? done : 0;
-        left -= done > 0 ? (size_t)done : 0;
-    }
+    while (write(answer, &e, sizeof e) < 0 && errno == EINTR)
+        ;
     _exit(0);
 }
 
 static bool hear(int answer, err *said)
 {
-    char *at = (char *)said;
-    size_t left = sizeof *said;
+    ssize_t done;
 
-    while (left) {
-        ssize_t done = read(answer, at, left);
-
-        if (done == 0 || (done < 0 && errno != EINTR))
-            return false;
-        at += done > 0 ? done : 0;
-        left -= done > 0 ? (size_t)done : 0;
-    }
+    while ((done = read(answer, said, sizeof *said)) < 0 && errno == EINTR)
+        ;
     said->text[sizeof said->text - 1] = '\0';
-    return said->code >= ERR_NONE && said->code < ERR_COUNT;
+    return done == sizeof *said && said->code >= ERR_NONE && said->code < ERR_COUNT;
 }
 
 static int wait_for(pid_t child)

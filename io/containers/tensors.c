@@ -8,8 +8,9 @@
 
 #include "io/containers/fault.h"
 #include "io/containers/reader.h"
+#include "io/h5.h"
 
-enum { HEAD = 512, SAFETENSORS_HIGHEST = 100000000, NAMES_BLOCK = 1 << 14, HDF5_SIGNATURE = 8 };
+enum { HEAD = 512, SAFETENSORS_HIGHEST = 100000000, NAMES_BLOCK = 1 << 14 };
 
 /* A block of names; they never move. */
 struct tensor_names {
@@ -32,7 +33,7 @@ static const struct magic readable[] = {
     {M(0, "PK\x03\x04"), &zip_reader, NULL},
     {M(0, "PK\x05\x06"), &zip_reader, NULL}, /* an archive without entries */
     {M(0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"), &legacy_reader, NULL},
-    {M(0, "\x89HDF\r\n\x1a\n"), &hdf5_reader, NULL},
+    {M(0, H5_SIGNATURE), &hdf5_reader, NULL},
 };
 /* Some are so short that the length of a safetensors header looks like them: that is tried before. */
 static const struct magic refused[] = {
@@ -65,14 +66,14 @@ static const struct magic *find_magic(const struct magic *all, size_t n, const u
     return NULL;
 }
 
-/* HDF5 behind a block of the user's: its signature at 512, 1024, 2048, ... */
+/* HDF5 behind a block of the user's. */
 static bool is_hdf5_behind(const struct source *s)
 {
-    unsigned char bytes[HDF5_SIGNATURE];
+    unsigned char bytes[H5_SIGNATURE_BYTES];
     err e = {0};
 
     for (uint64_t at = 512; at < s->size && s->size - at >= sizeof bytes; at *= 2)
-        if (source_read(s, at, bytes, sizeof bytes, &e) || !memcmp(bytes, "\x89HDF\r\n\x1a\n", sizeof bytes))
+        if (source_read(s, at, bytes, sizeof bytes, &e) || !memcmp(bytes, H5_SIGNATURE, sizeof bytes))
             return !e.code;
     return false;
 }
@@ -162,6 +163,16 @@ int tensors_read(struct tensor_file *f, size_t i, float *to, err *e)
 int tensors_finish(struct tensor_file *f, err *e)
 {
     return f->reader->finish ? f->reader->finish(f, e) : 0;
+}
+
+int tensors_believed(const struct tensor_file *f, uint64_t numbers, err *e)
+{
+    enum { ALWAYS = 1 << 18, FOR_A_BYTE = 16 };
+
+    if (numbers > ALWAYS && numbers / FOR_A_BYTE > f->source.size)
+        return fault_set(e, FAULT_LIMIT, "%s: claims %llu numbers in a file of %llu bytes", f->source.name,
+                         (unsigned long long)numbers, (unsigned long long)f->source.size);
+    return 0;
 }
 
 /* ---------------------------------------------------------------- for readers */

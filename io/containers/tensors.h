@@ -68,6 +68,10 @@ int tensors_read(struct tensor_file *f, size_t i, float *to, err *e);
 /* After the last tensor: the checksum of a storage that has been read in part.  Until then its numbers may be damaged. */
 int tensors_finish(struct tensor_file *f, err *e);
 
+/* E_LIMIT if that is more numbers than a file of its size is believed to hold: it can claim numbers that it does not have through
+ * tensors that repeat one, or by deflating zeros, and no backbone does. */
+int tensors_believed(const struct tensor_file *f, uint64_t numbers, err *e);
+
 /* "(3, 4)"; returns text. */
 enum { SIZES_TEXT = 200 };
 const char *sizes_text(char text[SIZES_TEXT], int rank, const uint64_t *shape);

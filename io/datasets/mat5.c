@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "io/containers/fault.h"
+#include "io/h5.h"
 
 enum { TYPE_I8 = 1, TYPE_I32 = 5, TYPE_U32 = 6, TYPE_MATRIX = 14, TYPE_COMPRESSED = 15, TAG = 8, INFLATE_RATIO = 1100 };
 enum { FLAG_LOGICAL = 0x0200, FLAG_COMPLEX = 0x0800 };
@@ -302,14 +303,14 @@ static int fail_hdf5(const struct stream *s, err *e)
 static int check_no_hdf5(struct stream *s, err *e)
 {
     enum { SIGNATURE_AT = 512 };
-    unsigned char bytes[8];
+    unsigned char bytes[H5_SIGNATURE_BYTES];
 
     if (s->end < SIGNATURE_AT + sizeof bytes)
         return 0;
     s->at = SIGNATURE_AT;
     if (pread_exactly(s, bytes, sizeof bytes, e))
         return e->code;
-    return memcmp(bytes, "\x89HDF\r\n\x1a\n", sizeof bytes) ? 0 : fail_hdf5(s, e);
+    return memcmp(bytes, H5_SIGNATURE, sizeof bytes) ? 0 : fail_hdf5(s, e);
 }
 
 static int check_header(struct stream *s, err *e)

@@ -64,6 +64,18 @@ static void assert_told(const char *text, const char *what)
         fail_msg("'%s' is not in: %s", what, text);
 }
 
+/* Each name with what stands before and behind it. */
+static void assert_all_told(const char *text, const char *before, const char *const *names, size_t n,
+                            const char *behind)
+{
+    for (size_t i = 0; i < n; i++) {
+        char line[PATH_LENGTH];
+
+        snprintf(line, sizeof line, "%s%s%s", before, names[i], behind);
+        assert_told(text, line);
+    }
+}
+
 /* ---------------------------------------------------------------- recognition */
 
 static const struct backbone_shape vit_b16 = {
@@ -368,12 +380,7 @@ static void function_changing_tensors_are_called_so(void **state)
     assert_int_equal(fault_of(&d.e), FAULT_UNKNOWN_KEY);
     assert_told(d.e.text, "16 problems");
     assert_told(d.e.text, "dist_token is function-changing");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char line[PATH_LENGTH];
-
-        snprintf(line, sizeof line, "%s is function-changing", names[i]);
-        assert_told(d.report.problems, line);
-    }
+    assert_all_told(d.report.problems, "", names, sizeof names / sizeof *names, " is function-changing");
     end(&d);
 }
 
@@ -436,12 +443,7 @@ static void gaps_are_missing_blocks(void **state)
     (void)state;
     assert_int_equal(fault_of(&d.e), FAULT_MISSING);
     assert_told(d.e.text, "12 problems");
-    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
-        char line[PATH_LENGTH];
-
-        snprintf(line, sizeof line, "blocks.2.%s is missing", inner[i]);
-        assert_told(d.report.problems, line);
-    }
+    assert_all_told(d.report.problems, "blocks.2.", inner, sizeof inner / sizeof *inner, " is missing");
     end(&d);
     d = import("gap.npz", (struct import_options){.allow_unknown = true});
     assert_int_equal(fault_of(&d.e), FAULT_MISSING);
