@@ -31,6 +31,10 @@ static const char help[] =
     "                         notmnist skips as long as they are few)\n"
     "  --lenient-jpeg         take JPEGs that end too early, with grey for what is missing; training decodes them "
     "likewise\n"
+    "  --decoded              keep the pixels of files instead of their bytes: about ten times as large, and nothing "
+    "is left "
+    "to\n"
+    "                         decode, which pays for small backbones\n"
     "  --allow-partial        accept files with fewer images than were published\n"
     "  --seed N               imagenet-r, folder: of the split into training and test images where the files make "
     "none\n"
@@ -43,7 +47,7 @@ static const char help[] =
 
 struct arguments {
     const char *kind, *path, *name, *out, *bad;
-    bool replace, lenient;
+    bool replace, lenient, decoded;
     int threads;
     struct source_options source;
 };
@@ -73,18 +77,19 @@ static bool for_files(const struct arguments *a)
 {
     const struct source_options *s = &a->source;
 
-    return a->bad || s->seeded || s->allow_partial || s->list[DATASET_TRAIN] || s->list[DATASET_TEST];
+    return a->bad || a->decoded || s->seeded || s->allow_partial || s->list[DATASET_TRAIN] || s->list[DATASET_TEST];
 }
 
 /* 0: go on; otherwise the command ends with that status less one. */
 static int parse(int argc, char **argv, struct arguments *out)
 {
-    enum { AS = 256, OUT, REPLACE, BAD, LENIENT, PARTIAL, SEED, TRAIN, TEST, THREADS };
+    enum { AS = 256, OUT, REPLACE, BAD, LENIENT, DECODED, PARTIAL, SEED, TRAIN, TEST, THREADS };
     static const struct option options[] = {{"as", required_argument, NULL, AS},
                                             {"out", required_argument, NULL, OUT},
                                             {"replace", no_argument, NULL, REPLACE},
                                             {"on-bad-image", required_argument, NULL, BAD},
                                             {"lenient-jpeg", no_argument, NULL, LENIENT},
+                                            {"decoded", no_argument, NULL, DECODED},
                                             {"allow-partial", no_argument, NULL, PARTIAL},
                                             {"seed", required_argument, NULL, SEED},
                                             {"part-train", required_argument, NULL, TRAIN},
@@ -114,6 +119,9 @@ static int parse(int argc, char **argv, struct arguments *out)
             break;
         case LENIENT:
             out->lenient = true;
+            break;
+        case DECODED:
+            out->decoded = true;
             break;
         case PARTIAL:
             out->source.allow_partial = true;
@@ -145,8 +153,8 @@ static int parse(int argc, char **argv, struct arguments *out)
         wrong = "it is put together from data sets that are here already, so give no folder";
     else if (data_composition_by_name(out->kind) && for_files(out))
         wrong = "it is put together from data sets that are here already; --seed, --part-train, --part-test, "
-                "--allow-partial "
-                "and --on-bad-image are for their own imports";
+                "--allow-partial, "
+                "--decoded and --on-bad-image are for their own imports";
     else if (!out->name)
         wrong = "give --as NAME";
     else if (out->threads < 1)
@@ -190,6 +198,8 @@ static char *provenance_of(const struct arguments *a, const struct image_source 
         fprintf(out, " %s", a->path);
     if (a->lenient)
         fputs(" --lenient-jpeg", out);
+    if (a->decoded)
+        fputs(" --decoded", out);
     if (a->source.seeded)
         fprintf(out, " --seed %u", a->source.seed);
     if (a->source.list[DATASET_TRAIN] && a->source.list[DATASET_TEST])
@@ -240,7 +250,8 @@ static int run(const struct arguments *a, err *e)
     const struct data_composition *c;
     struct import_report report;
     struct console console;
-    struct import_request request = {.to = path, .lenient = a->lenient, .threads = a->threads, .host = &console.host};
+    struct import_request request = {
+        .to = path, .lenient = a->lenient, .decoded = a->decoded, .threads = a->threads, .host = &console.host};
 
     if (choose_path(a, path, e))
         return e->code;

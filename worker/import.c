@@ -12,6 +12,7 @@
 
 enum { BATCH_IMAGES = 256 };
 static const uint64_t batch_bytes = (uint64_t)32 << 20;
+enum { PIXELS_A_BYTE = 16 }; /* bytes of pixels for one of a photograph's file, roughly */
 
 /* One image on its way. */
 struct item {
@@ -41,7 +42,8 @@ struct import {
 static int check_file(const struct import *in, const struct source_image *image, struct picture *picture, err *e)
 {
     const struct image_source *s = in->source;
-    unsigned mode = PICTURE_CHECK | (in->request->lenient ? PICTURE_LENIENT : PICTURE_STRICT);
+    unsigned mode =
+        (in->request->decoded ? 0 : PICTURE_CHECK) | (in->request->lenient ? PICTURE_LENIENT : PICTURE_STRICT);
 
     if (picture_decode(image->bytes.data, image->bytes.size, mode, picture, e))
         return e->code;
@@ -49,6 +51,21 @@ static int check_file(const struct import *in, const struct source_image *image,
         return fault_set(e, FAULT_SHAPE, "has %d by %d pixels, expected %d by %d", picture->width, picture->height,
                          s->width, s->height);
     return 0;
+}
+
+/* The file's bytes give way to its pixels, and their memory to the next picture. */
+static void keep_pixels(struct source_image *image, struct picture *picture)
+{
+    struct bytes file = image->bytes;
+
+    image->height = picture->height;
+    image->width = picture->width;
+    image->channels = picture->channels;
+    image->bytes = (struct bytes){.data = picture->pixels,
+                                  .size = (size_t)picture->height * (size_t)picture->width * (size_t)picture->channels,
+                                  .room = picture->room};
+    picture->pixels = file.data;
+    picture->room = file.room;
 }
 
 static void load(const struct import *in, enum dataset_part part, size_t i, struct item *item, struct picture *picture)
@@ -64,6 +81,8 @@ static void load(const struct import *in, enum dataset_part part, size_t i, stru
     item->odd = !check_file(in, &item->image, picture, &item->e) && picture->warnings;
     if (item->e.code)
         err_context(&item->e, "%s", image_source_name(in->source, part, i, name));
+    else if (in->request->decoded)
+        keep_pixels(&item->image, picture);
 }
 
 /* For the provenance, if there is still room. */
@@ -141,7 +160,7 @@ static void choose(const struct import *in, enum dataset_part part, size_t first
 
     batch->first = first;
     for (batch->count = 0; batch->count < left && batch->count < BATCH_IMAGES && bytes < batch_bytes; batch->count++)
-        bytes += image_source_size(in->source, part, first + batch->count);
+        bytes += image_source_size(in->source, part, first + batch->count) * (in->request->decoded ? PIXELS_A_BYTE : 1);
 }
 
 /* Store the batch before while the next one is loaded. */

@@ -1,7 +1,7 @@
 /* worker/import.h - from a data set as it was published (io/datasets/source.h) to a pack (io/image_pack.h).
  *
  * Files keep their bytes, but each is decoded once, so that a picture that cannot be decoded is found now and not in
- * the middle of a sweep.  Decoding is done by threads, a batch at a time, while the batch before it is written; memory
+ * the middle of a sweep.  If that is asked for, its pixels are kept in place of its bytes.  Decoding is done by threads, a batch at a time, while the batch before it is written; memory
  * holds two batches.  The pack does not depend on the number of threads. */
 #ifndef WORKER_IMPORT_H
 #define WORKER_IMPORT_H
@@ -25,6 +25,7 @@ struct import_request {
     const char *provenance; /* stored in it, and behind it the images that were skipped; NULL: nothing */
     enum bad_image bad;
     bool lenient; /* take JPEGs that end too early; the pack says so */
+    bool decoded; /* keep the pixels of files, as PGM and PPM, so that nobody decodes them again: much larger */
     int threads;
     const struct host *host; /* told how far it is; its `false` ends the import */
     FILE *complaints;        /* where skipped images are named, one a line; NULL: nowhere */

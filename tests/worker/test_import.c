@@ -565,6 +565,65 @@ static void leniency_stays_with_the_pack(void **state)
     assert_non_null(strstr(e.text, "decoding"));
 }
 
+/* With --decoded a pack holds no JPEG any more, and the images are the same. */
+static void decoded_packs_hold_pixels(void **state)
+{
+    struct image_reader a = {0}, b = {0};
+    struct dataset files, pixels;
+    struct image image, again;
+    const uint8_t *bytes;
+    struct digest digest;
+    char *text;
+    size_t n;
+    err e = {0};
+
+    (void)state;
+    make_folder("photographs", 0);
+    for (int i = 0; i < TRAIN; i++) {
+        char path[200];
+
+        snprintf(path, sizeof path, "photographs/train/c1/%03d.pgm", i);
+        spill_jpeg(path, i == 3 ? 300 : 0);
+    }
+    assert_int_equal(RUN(import, "out", "folder photographs --as photographs --lenient-jpeg"), 0);
+    assert_int_equal(RUN(import, "out", "folder photographs --as decoded --decoded --out decoded.h5"), 3);
+    assert_int_equal(
+        RUN(import, "out", "folder photographs --as decoded --lenient-jpeg --decoded --threads 1 --out decoded.h5"), 0);
+    assert_int_equal(
+        RUN(import, "out", "folder photographs --as decoded --lenient-jpeg --decoded --threads 3 --out decoded-3.h5"),
+        0);
+    GOOD(dataset_open("photographs", &files, &e));
+    GOOD(dataset_open_pack("decoded-3.h5", &pixels, &e));
+    digest = pixels.digest;
+    dataset_close(&pixels);
+    GOOD(dataset_open_pack("decoded.h5", &pixels, &e));
+    assert_true(digest_equal(&digest, &pixels.digest));
+    GOOD(dataset_verify(&pixels, &e));
+    assert_false(digest_equal(&files.digest, &pixels.digest));
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        assert_int_equal(files.part[part].count, pixels.part[part].count);
+        for (size_t i = 0; i < files.part[part].count; i++) {
+            GOOD(image_set_bytes(&pixels.part[part], i, &b, &bytes, &n, &e));
+            assert_int_equal(picture_format_of(bytes, n), PICTURE_PNM);
+            GOOD(image_set_read(&files.part[part], i, &a, &image, &e));
+            GOOD(image_set_read(&pixels.part[part], i, &b, &again, &e));
+            assert_int_equal(image.height, again.height);
+            assert_int_equal(image.width, again.width);
+            assert_int_equal(image.channels, again.channels);
+            assert_memory_equal(image.pixels, again.pixels,
+                                (size_t)image.height * (size_t)image.width * (size_t)image.channels);
+        }
+    }
+    image_reader_free(&a);
+    image_reader_free(&b);
+    dataset_close(&files);
+    dataset_close(&pixels);
+    text = provenance_of("decoded.h5");
+    assert_non_null(strstr(text, "folder photographs --lenient-jpeg --decoded"));
+    free(text);
+    assert_int_equal(RUN(import, "out", "5-datasets --as 5-datasets --decoded --replace"), 2);
+}
+
 /* ---------------------------------------------------------------- contact sheets */
 
 static void read_picture(const char *path, struct picture *out)
@@ -834,6 +893,7 @@ int main(void)
         cmocka_unit_test(each_of_the_five_has_ten_classes),
         cmocka_unit_test(a_trial_on_five_data_sets_runs),
         cmocka_unit_test(leniency_stays_with_the_pack),
+        cmocka_unit_test(decoded_packs_hold_pixels),
         cmocka_unit_test(a_sheet_shows_the_first_images_of_each_class),
         cmocka_unit_test(a_sheet_shows_the_classes_of_its_task),
         cmocka_unit_test(progress_is_a_bar_on_a_terminal),
