@@ -12,6 +12,7 @@
 #include "orchestrator/results.h"
 #include "orchestrator/run.h"
 #include "orchestrator/study.h"
+#include "sweeps/plan_report.h"
 
 enum { MOST_ARGUMENTS = 4000, MOST_FRUITLESS = 3 };
 
@@ -53,12 +54,6 @@ static int check_missing(const struct plan *p, err *e)
         snprintf(text + used, sizeof text - used, "%s%s", used ? "; " : "", p->missing[i]);
     }
     return p->missing_count ? err_set(e, ERR_MISSING, "%s", text) : 0;
-}
-
-static void tell_warnings(const struct plan *p)
-{
-    for (int i = 0; i < p->warnings_count; i++)
-        fprintf(stderr, "sluice run: warning: %s\n", p->warnings[i]);
 }
 
 /* Say what the edit of a sweep means, if another one was run here before. */
@@ -298,7 +293,7 @@ int run_launch(const struct run_options *options)
     err e = {0};
 
     if (!study_from_sweep(o.sweep, o.overrides, o.overrides_count, o.out, &s, &e) && !check_missing(&s.plan, &e)) {
-        tell_warnings(&s.plan);
+        plan_tell_warnings(&s.plan, "run");
         tell_changes(&s);
         settled = is_settled(&s, &status);
     }

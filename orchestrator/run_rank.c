@@ -16,6 +16,7 @@
 #include "orchestrator/results.h"
 #include "orchestrator/run.h"
 #include "orchestrator/study.h"
+#include "sweeps/plan_report.h"
 #include "worker/rank.h"
 
 enum { FINALIZE_SECONDS = 3 };
@@ -64,6 +65,8 @@ static int lead(const struct run_options *o, struct session *session, struct lea
         if (!folder_freeze(&s->folder, &s->sweep, o->sweep, &changed, e))
             adopt_from_siblings(&s->plan, &s->folder, &adopted, e);
     }
+    if (!e->code && !o->outcome) /* else the launcher has told them */
+        plan_tell_warnings(&s->plan, "run");
     leader.threads = o->threads ? o->threads : (int)s->sweep.setting[SETTING_RESOURCES_THREADS_PER_RANK].number;
     if (e->code)
         leader_dismiss(MPI_COMM_WORLD);

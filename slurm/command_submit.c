@@ -16,6 +16,7 @@
 #include "slurm/script.h"
 #include "slurm/submit.h"
 #include "sweeps/command_line.h"
+#include "sweeps/plan_report.h"
 #include "sweeps/shard.h"
 
 static const char help[] =
@@ -220,6 +221,7 @@ static int show_estimate(const struct submission *job, err *e)
         (!knowledge.recall || !knowledge.recall(&plan, job->out, &known, e)) && !find_shares(job, &plan, &share, e) &&
         !estimate_make(&plan, &known, gflops, &estimate, e)) {
         print_estimate(job, &plan, &estimate, &shape, share, gflops);
+        plan_tell_warnings(&plan, "submit");
         if (plan.missing_count)
             err_set(e, ERR_MISSING, "%s%s", plan.missing[0],
                     plan.missing_count > 1 ? "; and more: see sluice plan" : "");

@@ -280,6 +280,12 @@ static void print_json(const struct view *v)
 
 /* ---- the command ---- */
 
+void plan_tell_warnings(const struct plan *plan, const char *command)
+{
+    for (int i = 0; i < plan->warnings_count; i++)
+        fprintf(stderr, "sluice %s: warning: %s\n", command, plan->warnings[i]);
+}
+
 static int show_plan(struct plan *plan, const struct arguments *a, plan_recall *recall, err *e)
 {
     struct plan_known known = {.folder = ""};
@@ -292,8 +298,7 @@ static int show_plan(struct plan *plan, const struct arguments *a, plan_recall *
         else
             print_text(&v);
         fflush(stdout);
-        for (int i = 0; i < plan->warnings_count; i++)
-            fprintf(stderr, "sluice plan: warning: %s\n", plan->warnings[i]);
+        plan_tell_warnings(plan, "plan");
     }
     plan_known_free(&known);
     return e->code;

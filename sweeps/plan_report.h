@@ -8,4 +8,7 @@
  * user names another.  Returns the exit status. */
 int plan_command(int argc, char **argv, plan_recall *recall, double gflops);
 
+/* The plan's warnings to standard error, each behind "sluice COMMAND: warning: ". */
+void plan_tell_warnings(const struct plan *plan, const char *command);
+
 #endif
