@@ -205,15 +205,25 @@ static int complaint_error(const struct complaint *c, const char *path, err *e)
     return err_set(e, ERR_DAMAGED, "%s: %s", path, c->text);
 }
 
-/* The shape of an array that must have this rank; false (and a complaint) if it has not. */
+/* Where the tensor of that name is in its file; returns path. */
+enum { ARRAY_SIZE = 80 };
+static const char *array_of(char path[ARRAY_SIZE], const char *name)
+{
+    snprintf(path, ARRAY_SIZE, BACKBONE_GROUP "%s", name);
+    return path;
+}
+
+/* The shape of a tensor that must have this rank; false (and a complaint) if it has not. */
 static bool measure(h5 *file, const char *name, int rank, size_t shape[H5_MAX_RANK], struct complaint *c)
 {
+    char path[ARRAY_SIZE];
     int found;
     err e = {0};
 
-    if (!h5_has(file, name))
+    array_of(path, name);
+    if (!h5_has(file, path))
         complain(c, "%s is missing", name);
-    else if (h5_shape(file, name, &found, shape, &e))
+    else if (h5_shape(file, path, &found, shape, &e))
         complain(c, "%s cannot be read", name);
     else if (found != rank)
         complain(c, "%s has %d dimensions, expected %d", name, found, rank);
@@ -227,16 +237,34 @@ static int small(size_t size)
     return size < 1 << 20 ? (int)size : 1 << 20; /* far out of every range that shape_wrong() accepts */
 }
 
+static int check_format(h5 *file, const char *path, err *e)
+{
+    char *format;
+    double version;
+
+    if (!h5_has_attribute(file, "format") || !h5_has_attribute(file, "format_version"))
+        return err_set(e, ERR_DAMAGED, "%s: is not a file of the backbone store; sluice backbone import reads others",
+                       path);
+    if (h5_read_text(file, "format", &format, e) || h5_read_number(file, "format_version", &version, e))
+        return e->code;
+    if (strcmp(format, BACKBONE_FORMAT) != 0)
+        err_set(e, ERR_DAMAGED, "%s: its format is not " BACKBONE_FORMAT, path);
+    else if (version != BACKBONE_FORMAT_VERSION)
+        err_set(e, ERR_DAMAGED, "%s: format_version %g; this sluice reads %d", path, version, BACKBONE_FORMAT_VERSION);
+    free(format);
+    return e->code;
+}
+
 /* The shape that the file's tensors imply. */
 static int infer_shape(h5 *file, const char *path, struct backbone_shape *s, struct complaint *c, err *e)
 {
     size_t patch[H5_MAX_RANK], fc1[H5_MAX_RANK];
     double side, patch_side, heads;
     const char *wrong;
-    char name[64];
+    char name[64], array[ARRAY_SIZE];
 
-    if (h5_read_number(file, "side", &side, e) || h5_read_number(file, "patch", &patch_side, e) ||
-        h5_read_number(file, "heads", &heads, e))
+    if (check_format(file, path, e) || h5_read_number(file, "side", &side, e) ||
+        h5_read_number(file, "patch_size", &patch_side, e) || h5_read_number(file, "num_heads", &heads, e))
         return e->code;
     if (!(side >= 1 && side <= SIDE_LIMIT && patch_side >= 1 && patch_side <= PATCH_LIMIT && heads >= 1 &&
           heads <= WIDTH_LIMIT))
@@ -252,7 +280,7 @@ static int infer_shape(h5 *file, const char *path, struct backbone_shape *s, str
                                  .hidden = small(fc1[0])};
     for (s->depth = 1; s->depth <= BACKBONE_MAX_DEPTH; s->depth++) {
         snprintf(name, sizeof name, "blocks.%d.norm1.weight", s->depth);
-        if (!h5_has(file, name))
+        if (!h5_has(file, array_of(array, name)))
             break;
     }
     if ((wrong = shape_wrong(s)))
@@ -296,9 +324,13 @@ static int compare(h5 *file, const struct backbone_shape *s, struct complaint *c
     }
     if (h5_names(file, &names, &names_count, e))
         return e->code;
-    for (size_t i = 0; i < names_count; i++)
-        if (!is_tensor(names[i], s->depth))
-            complain(c, "%s is no tensor of a Vision Transformer with %d blocks", names[i], s->depth);
+    for (size_t i = 0; i < names_count; i++) {
+        bool grouped = !strncmp(names[i], BACKBONE_GROUP, sizeof BACKBONE_GROUP - 1);
+        const char *name = names[i] + (grouped ? sizeof BACKBONE_GROUP - 1 : 0);
+
+        if (!grouped || !is_tensor(name, s->depth))
+            complain(c, "%s%s is no tensor of a Vision Transformer with %d blocks", grouped ? "" : "/", name, s->depth);
+    }
     h5_names_free(names, names_count);
     return 0;
 }
@@ -307,8 +339,9 @@ static int read_tensors(h5 *file, const char *path, struct backbone_weights *w, 
 {
     for (int k = 0; k < w->count; k++) {
         const struct backbone_tensor *t = &w->tensors[k];
+        char array[ARRAY_SIZE];
 
-        if (h5_read(file, t->name, H5_F32, t->rank, t->shape, t->data, e))
+        if (h5_read(file, array_of(array, t->name), H5_F32, t->rank, t->shape, t->data, e))
             return e->code;
         for (size_t i = 0; i < t->count; i++)
             if (!isfinite(t->data[i]))
@@ -317,21 +350,31 @@ static int read_tensors(h5 *file, const char *path, struct backbone_weights *w, 
     return 0;
 }
 
+static int read_word(h5 *file, const char *name, char *out, size_t size, err *e)
+{
+    char *text;
+
+    if (h5_read_text(file, name, &text, e))
+        return e->code;
+    snprintf(out, size, "%s", text);
+    free(text);
+    return 0;
+}
+
 static int read_file(h5 *file, const char *path, struct backbone_weights *out, err *e)
 {
     struct complaint complaint = {0};
     struct backbone_shape shape;
-    char *name = NULL;
 
     if (infer_shape(file, path, &shape, &complaint, e) || compare(file, &shape, &complaint, e))
         return e->code;
     if (complaint.count)
         return complaint_error(&complaint, path, e);
     if (h5_verify(file, e) || backbone_create(out, &shape, e) ||
-        h5_read_text(file, "provenance", &out->provenance, e) || h5_read_text(file, "name", &name, e))
+        h5_read_text(file, "provenance", &out->provenance, e) ||
+        read_word(file, "name", out->name, sizeof out->name, e) ||
+        read_word(file, "profile", out->profile, sizeof out->profile, e))
         return e->code;
-    snprintf(out->name, sizeof out->name, "%s", name);
-    free(name);
     return read_tensors(file, path, out, e);
 }
 
@@ -365,7 +408,7 @@ int backbone_open(const char *name, struct backbone_weights *out, err *e)
 /* The digest of the tensors, as recorded, with the numbers that are not tensors. */
 static int read_digest(h5 *file, struct digest *out, err *e)
 {
-    static const char *const numbers[] = {"side", "patch", "heads"};
+    static const char *const numbers[] = {"side", "patch_size", "num_heads"};
     struct digest tensors;
     struct digester all;
 
@@ -421,14 +464,18 @@ int backbone_write(const char *path, const struct backbone_weights *w, bool half
 
     if (h5_create(path, &file, e))
         return e->code;
-    status = h5_write_text(file, "name", w->name, e) ||
+    status = h5_write_text(file, "format", BACKBONE_FORMAT, e) ||
+             h5_write_number(file, "format_version", BACKBONE_FORMAT_VERSION, e) ||
+             h5_write_text(file, "name", w->name, e) || h5_write_text(file, "profile", w->profile, e) ||
              h5_write_text(file, "provenance", w->provenance ? w->provenance : "", e) ||
-             h5_write_number(file, "side", w->shape.side, e) || h5_write_number(file, "patch", w->shape.patch, e) ||
-             h5_write_number(file, "heads", w->shape.heads, e);
+             h5_write_number(file, "side", w->shape.side, e) ||
+             h5_write_number(file, "patch_size", w->shape.patch, e) ||
+             h5_write_number(file, "num_heads", w->shape.heads, e);
     for (int k = 0; k < w->count && !status; k++) {
         const struct backbone_tensor *t = &w->tensors[k];
+        char array[ARRAY_SIZE];
 
-        status = h5_write(file, t->name, half ? H5_F16 : H5_F32, t->rank, t->shape, t->data, half, e);
+        status = h5_write(file, array_of(array, t->name), half ? H5_F16 : H5_F32, t->rank, t->shape, t->data, half, e);
     }
     if (!status)
         return h5_commit(file, NULL, e);

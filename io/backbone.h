@@ -1,8 +1,9 @@
 /* io/backbone.h - the backbone store: the weights of Vision Transformers by name.
  *
- * A backbone is one HDF5 file NAME.h5 (io/h5.h): one array for each tensor under its canonical name, which is timm's,
- * as floats or halves, and the attributes side (pixels), patch (pixels), heads, name, provenance.  What follows from
- * shapes is not said twice: width, depth, hidden width and channels are read off the tensors.  Shape letters: D width
+ * A backbone is one HDF5 file NAME.h5 (io/h5.h): in the group "tensors" one array for each tensor under its canonical name, which
+ * is timm's, as floats or halves, and the attributes format ("vit-backbone"), format_version, side (pixels), patch_size (pixels),
+ * num_heads, name, profile (io/backbones/profiles.h; "" if it is none) and provenance.  What follows from shapes is not said
+ * twice: width, depth, hidden width and channels are read off the tensors.  Shape letters: D width
  * T tokens, 1 + (side/patch)^2   M hidden width of the MLP   C channels   p patch */
 #ifndef IO_BACKBONE_H
 #define IO_BACKBONE_H
@@ -14,7 +15,9 @@
 #include "io/err.h"
 #include "io/places.h"
 
-enum { BACKBONE_MAX_DEPTH = 64 };
+enum { BACKBONE_MAX_DEPTH = 64, BACKBONE_FORMAT_VERSION = 1 };
+#define BACKBONE_FORMAT "vit-backbone"
+#define BACKBONE_GROUP  "tensors/"
 
 struct backbone_shape {
     int side, patch; /* pixels */
@@ -30,7 +33,7 @@ struct backbone_tensor {
 };
 
 struct backbone_weights {
-    char name[64];
+    char name[64], profile[16];
     struct backbone_shape shape;
     int count; /* tensors: 6 and 12 for each block */
     struct backbone_tensor *tensors;
@@ -68,7 +71,7 @@ int backbone_digest(const char *name, struct digest *out, err *e);
 /* The same of a file; with provenance (may be NULL) also where it came from, malloc'd. */
 int backbone_about(const char *path, struct backbone_shape *shape, struct digest *digest, char **provenance, err *e);
 
-/* The name is written as it stands in w->name, the provenance as in w->provenance (NULL: ""); half: rounded to 16 bits and
+/* Name and profile are written as they stand in w, the provenance too (NULL: ""); half: rounded to 16 bits and
  * deflated.  Weights of 32 bits stay as they are: they hardly shrink, and every trial reads them. */
 int backbone_write(const char *path, const struct backbone_weights *w, bool half, err *e);
 

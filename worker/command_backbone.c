@@ -28,6 +28,7 @@ static const char help[] =
     "  --ignore-crc       read zip entries whose checksum is wrong\n"
     "  --strict-pickle    refuse a .pth that names anything but PyTorch's usual parts\n"
     "  --npz-v2-is-bf16   NumPy arrays of type |V2 are bfloat16\n"
+    "  --limit NAME=N     read more, or less, of a file than usual, see below; may be given several times\n"
     "  --force            replace a backbone of that name\n"
     "  --out FILE         write here instead of the backbone store\n"
     "  --tensors          list every tensor with its smallest, largest and mean number\n"
@@ -47,6 +48,9 @@ static void print_help(void)
     fputs(help, stdout);
     for (int i = 0; i < PROFILE_COUNT; i++)
         printf("  %-9s %s\n", backbone_profiles[i].name, backbone_profiles[i].title);
+    puts("\nLimits, with how much is read if nothing else is said:");
+    for (int i = 0; i < LIMIT_COUNT; i++)
+        printf("  %-18s %9llu %s\n", limit_name(i), (unsigned long long)limit_of(NULL, i), limit_counts(i));
     puts("\nExample: sluice backbone import checkpoint.pth --profile ibot21k --as vit-b16-ibot21k");
 }
 
@@ -200,13 +204,14 @@ static const struct option options[] = {
     {"root", required_argument, NULL, 'r'},       {"prefix", required_argument, NULL, 'x'},
     {"allow-unknown", no_argument, NULL, 'u'},    {"ignore-crc", no_argument, NULL, 'c'},
     {"strict-pickle", no_argument, NULL, 'k'},    {"npz-v2-is-bf16", no_argument, NULL, 'b'},
+    {"limit", required_argument, NULL, 'l'},
     {"force", no_argument, NULL, 'f'},            {"out", required_argument, NULL, 'o'},
     {"tensors", no_argument, NULL, 't'},          {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},             {NULL, 0, NULL, 0}};
 /* clang-format on */
 
-/* One option into the request; false if its value is no number where one belongs. */
-static bool take(int c, struct request *q)
+/* One option into the request; ERR_USAGE if its value is none. */
+static int take(int c, struct request *q, err *e)
 {
     struct {
         int c;
@@ -228,6 +233,8 @@ static bool take(int c, struct request *q)
                         {'t', NULL, NULL, &q->tensors},
                         {'j', NULL, NULL, &q->json}};
 
+    if (c == 'l')
+        return limit_set(&q->import.container.limits, optarg, e);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (places[i].c != c)
             continue;
@@ -235,10 +242,10 @@ static bool take(int c, struct request *q)
             *places[i].text = optarg;
         if (places[i].flag)
             *places[i].flag = true;
-        if (places[i].number)
-            return (*places[i].number = positive(optarg)) != 0;
+        if (places[i].number && !(*places[i].number = positive(optarg)))
+            return err_set(e, ERR_USAGE, "--side and --heads are numbers above 0");
     }
-    return true;
+    return 0;
 }
 
 static int usage(const char *what)
@@ -249,7 +256,7 @@ static int usage(const char *what)
 
 int command_backbone(int argc, char **argv)
 {
-    struct request q = {0};
+    struct request q = {.import.container.limits.option = "--limit"};
     err e = {0};
     int c;
 
@@ -260,8 +267,8 @@ int command_backbone(int argc, char **argv)
             print_help();
             return 0;
         }
-        if (!take(c, &q))
-            return usage("--side and --heads are numbers above 0");
+        if (take(c, &q, &e))
+            return usage(e.text);
     }
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs && optind < argc; i++) {
         if (strcmp(verbs[i].name, argv[optind]) != 0)

@@ -474,6 +474,7 @@ static int import(struct importing *m, struct backbone_weights *out)
     if (convert(m, out))
         return m->e->code;
     snprintf(out->name, sizeof out->name, "%s", o->name);
+    snprintf(out->profile, sizeof out->profile, "%s", m->report->profile->name);
     if (!(out->provenance = provenance(m)))
         return err_set(m->e, ERR_NOMEM, "%s: out of memory", m->file->source.name);
     return m->e->code;

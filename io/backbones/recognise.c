@@ -145,7 +145,7 @@ static int choose_heads(struct importing *m, const struct looks *l, struct backb
 
     if (s->heads)
         return 0;
-    s->heads = looks_heads(l, m->wanted);
+    s->heads = looks_heads(l, m->report->profile);
     if (!s->heads)
         return fault_set(
             m->e, FAULT_MISSING,
@@ -157,22 +157,49 @@ static int choose_heads(struct importing *m, const struct looks *l, struct backb
     return 0;
 }
 
+/* What the file says it is, unless it cannot be that: NULL then, and if it says nothing. */
+static const struct backbone_profile *said_profile(struct importing *m, const struct looks *l)
+{
+    const struct backbone_profile *said = backbone_profile_by_name(m->file->profile);
+    char text[ESCAPED_SIZE];
+
+    if (!*m->file->profile)
+        return NULL;
+    if (!said || (said != &backbone_profiles[PROFILE_TIMM] && !is_vit_b16(l->shape))) {
+        import_note(m, "WARNING: the file says profile '%s', which %s",
+                    escaped(text, m->file->profile, strlen(m->file->profile)),
+                    said ? "is a ViT-B/16 at 224 pixels, and this is none" : "nobody knows");
+        return NULL;
+    }
+    return said;
+}
+
+/* The profile for want of one that the user named. */
+static const struct backbone_profile *choose_profile(struct importing *m, const struct looks *l)
+{
+    const struct backbone_profile *found = &backbone_profiles[looks_profile(l)], *said = said_profile(m, l);
+
+    if (said) {
+        import_note(m, "taken for profile %s (%s), as the file says", said->name, said->title);
+        return said;
+    }
+    import_note(m, "taken for profile %s (%s) from the names and places of its tensors%s", found->name, found->title,
+                found == &backbone_profiles[PROFILE_TIMM] ? "" : "; --profile says it for sure");
+    return found;
+}
+
 int import_recognise(struct importing *m, struct backbone_weights *w)
 {
     const struct looks l = look_at(m, w);
-    const struct backbone_profile *found = &backbone_profiles[looks_profile(&l)];
 
     if (l.jax)
         note_jax(m, &l);
-    if (!m->wanted)
-        import_note(m, "taken for profile %s (%s) from the names and places of its tensors%s", found->name,
-                    found->title, found == &backbone_profiles[PROFILE_TIMM] ? "" : "; --profile says it for sure");
+    m->report->profile = m->wanted ? m->wanted : choose_profile(m, &l);
     if (m->wanted == &backbone_profiles[PROFILE_SUP21K] && other_than_sup21k(&l))
         import_note(m, "WARNING: this is not the backbone sup21k of the papers%s; accuracies will not match theirs",
                     l.jax ? "" : " (it has a head, and the original's files have none or pre_logits with it)");
     if (m->wanted == &backbone_profiles[PROFILE_MOCO1K] && !l.sines)
         import_note(m, "WARNING: its position embedding is not the fixed one of MoCo v3, so this is another backbone");
-    m->report->profile = m->wanted ? m->wanted : found;
     if (m->report->profile->advice)
         import_note(m, "%s", m->report->profile->advice);
     return choose_heads(m, &l, &w->shape);

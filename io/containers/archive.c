@@ -17,7 +17,6 @@ enum {
     END64_SIZE = 56,
     CENTRAL_SIZE = 46,
     LOCAL_SIZE = 30,
-    DIRECTORY_LIMIT = 64 << 20,
     PACKED_SIZE = 1 << 16,  /* deflated bytes are taken from libzip this many at a time */
     INFLATE_MOST = 1 << 30, /* zlib counts in 32 bits */
     SIGNATURE_END = 0x06054b50,
@@ -120,8 +119,9 @@ static int find_end(const struct source *s, unsigned char record[END_SIZE], uint
 
 static int disagree(const struct source *s, err *e)
 {
-    return fault_set(e, FAULT_RANGE, "%s: the end records of the zip archive contradict each other or the file",
-                     s->name);
+    return fault_set(e, FAULT_RANGE,
+                     "%s: the end records of the zip archive, before byte %llu, contradict each other or the file",
+                     s->name, (unsigned long long)s->size);
 }
 
 /* A number of the plain record: saturated, or the same as in the zip64 record. */
@@ -155,7 +155,7 @@ static int read_end64(const struct source *s, const unsigned char *plain, struct
     return 0;
 }
 
-static int read_end(const struct source *s, struct end *end, err *e)
+static int read_end(const struct source *s, const struct container_limits *limits, struct end *end, err *e)
 {
     unsigned char plain[END_SIZE] = {0}, signature[4];
     bool wide = false;
@@ -179,9 +179,12 @@ static int read_end(const struct source *s, struct end *end, err *e)
     if (end->directory_at > end->at || end->directory_size > end->at - end->directory_at ||
         end->entries > end->directory_size / CENTRAL_SIZE)
         return disagree(s, e);
-    if (end->entries > ARCHIVE_MAX_ENTRIES || end->directory_size > DIRECTORY_LIMIT)
-        return fault_set(e, FAULT_LIMIT, "%s: a zip archive of %llu entries; at most %d are read", s->name,
-                         (unsigned long long)end->entries, ARCHIVE_MAX_ENTRIES);
+    if (end->entries > limit_of(limits, LIMIT_ZIP_ENTRIES))
+        return limit_fault(limits, LIMIT_ZIP_ENTRIES, e, "%s: a zip archive of %llu entries", s->name,
+                           (unsigned long long)end->entries);
+    if (end->directory_size > limit_of(limits, LIMIT_ZIP_DIRECTORY))
+        return limit_fault(limits, LIMIT_ZIP_DIRECTORY, e, "%s: a zip archive's directory of %llu bytes", s->name,
+                           (unsigned long long)end->directory_size);
     return 0;
 }
 
@@ -191,8 +194,8 @@ static int entry_fault(const archive *a, enum fault kind, const struct archive_e
 {
     char name[ESCAPED_SIZE];
 
-    return fault_set(e, kind, "%s: entry '%s' %s", a->source->name, escaped(name, entry->name, strlen(entry->name)),
-                     what);
+    return fault_set(e, kind, "%s: entry '%s' at byte %llu %s", a->source->name,
+                     escaped(name, entry->name, strlen(entry->name)), (unsigned long long)entry->at, what);
 }
 
 /* Whether a name is one: no '\0', not absolute, no ".." among its parts. */
@@ -259,8 +262,8 @@ static int read_entry(archive *a, const unsigned char *bytes, uint64_t *at, char
     uint32_t number = (uint32_t)a->count;
 
     if (left < CENTRAL_SIZE || u32(h) != SIGNATURE_CENTRAL)
-        return fault_set(e, FAULT_SYNTAX, "%s: the directory of the zip archive is broken at entry %zu",
-                         a->source->name, a->count);
+        return fault_set(e, FAULT_SYNTAX, "%s: the directory of the zip archive is broken at entry %zu, byte %llu",
+                         a->source->name, a->count, (unsigned long long)(a->directory_at + *at));
     name = u16(h + 28);
     extra = u16(h + 30);
     comment = u16(h + 32);
@@ -313,8 +316,9 @@ static int read_directory(archive *a, const struct end *end, err *e)
             ;
     free(bytes);
     if (!e->code && at != end->directory_size)
-        return fault_set(e, FAULT_RANGE, "%s: the directory of the zip archive is larger than its entries",
-                         a->source->name);
+        return fault_set(e, FAULT_RANGE,
+                         "%s: the directory of the zip archive, at byte %llu, is larger than its entries",
+                         a->source->name, (unsigned long long)end->directory_at);
     return e->code;
 }
 
@@ -492,7 +496,7 @@ static int open_zip(archive *a, err *e)
     return e->code;
 }
 
-int archive_open(const struct source *source, archive **out, err *e)
+int archive_open(const struct source *source, const struct container_limits *limits, archive **out, err *e)
 {
     archive *a = calloc(1, sizeof *a);
     struct end end = {0};
@@ -501,7 +505,7 @@ int archive_open(const struct source *source, archive **out, err *e)
     if (!a)
         return err_set(e, ERR_NOMEM, "%s: out of memory", source->name);
     a->source = source;
-    if (read_end(source, &end, e) || read_directory(a, &end, e) || check_overlaps(a, e) || open_zip(a, e)) {
+    if (read_end(source, limits, &end, e) || read_directory(a, &end, e) || check_overlaps(a, e) || open_zip(a, e)) {
         archive_close(a);
         return e->code;
     }

@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "io/containers/limits.h"
 #include "io/containers/source.h"
 
-enum { ARCHIVE_MAX_ENTRIES = 65536, ARCHIVE_NAME_LIMIT = 1024 };
+enum { ARCHIVE_NAME_LIMIT = 1024 };
 #define ARCHIVE_ENTRY_LIMIT ((uint64_t)4 << 30) /* bytes of one entry, inflated */
 
 struct archive_entry {
@@ -28,8 +29,8 @@ struct archive_entry {
 
 typedef struct archive archive;
 
-/* The source is kept and must outlive the archive.  Kinds of faults: io/containers/fault.h. */
-int archive_open(const struct source *source, archive **out, err *e);
+/* The source is kept and must outlive the archive; limits may be NULL.  Kinds of faults: io/containers/fault.h. */
+int archive_open(const struct source *source, const struct container_limits *limits, archive **out, err *e);
 void archive_close(archive *a); /* NULL is fine */
 size_t archive_count(const archive *a);
 const struct archive_entry *archive_entry(const archive *a, size_t i);

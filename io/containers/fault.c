@@ -34,19 +34,43 @@ int fault_add(err *e, enum fault kind)
     return fault_set(e, kind, "%s", plain.text);
 }
 
-/* The last kind named wins: names of entries inside the file come before it. */
-enum fault fault_of(const err *e)
+/* Where the last kind is named, "E_TRUNC)"; NULL if the text ends otherwise.  Names of entries inside the file come before it. */
+static const char *find_kind(const char *text, enum fault *kind)
 {
-    const char *open = strrchr(e->text, '(');
-    size_t n;
+    const char *open = strrchr(text, '('), *at = open ? strstr(open, ": E_") : NULL;
 
     if (!open)
-        return FAULT_NONE;
-    n = strcspn(open + 1, ")");
-    for (int kind = 1; kind < FAULT_COUNT; kind++)
-        if (strlen(faults[kind].name) == n && !memcmp(open + 1, faults[kind].name, n))
-            return (enum fault)kind;
-    return FAULT_NONE;
+        return NULL;
+    at = at ? at + 2 : open + 1;
+    for (int k = 1; k < FAULT_COUNT; k++)
+        if (strlen(faults[k].name) == strcspn(at, ")") && !memcmp(at, faults[k].name, strcspn(at, ")"))) {
+            *kind = (enum fault)k;
+            return at;
+        }
+    return NULL;
+}
+
+enum fault fault_of(const err *e)
+{
+    enum fault kind;
+
+    return find_kind(e->text, &kind) ? kind : FAULT_NONE;
+}
+
+int fault_reader(err *e, const char *reader)
+{
+    enum fault kind;
+    const char *at = find_kind(e->text, &kind);
+    size_t n = strlen(reader);
+    char *to;
+
+    if (!at || at[-1] != '(' || strlen(e->text) + n + 2 >= sizeof e->text)
+        return e->code;
+    to = e->text + (at - e->text);
+    memmove(to + n + 2, to, strlen(to) + 1);
+    memcpy(to, reader, n);
+    memcpy(to + n, ": ", 2);
+    return e->code;
 }
 
 const char *fault_name(enum fault kind)

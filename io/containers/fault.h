@@ -1,8 +1,8 @@
 /* io/containers/fault.h - what can be wrong with a file that came from elsewhere: a closed list of kinds.
  *
- * The readers of containers set an ordinary err whose text ends in the kind, "... (E_TRUNC)", so that it survives every
- * context that callers put in front of it; fault_of() finds it again.  Text says what and where; the kind is what tests
- * and programs may rely on. */
+ * The readers of containers set an ordinary err whose text ends in the reader and the kind, "... (npz: E_TRUNC)", so that they
+ * survive every context that callers put in front of it; fault_of() finds the kind again.  Text says what and where; the kind is
+ * what tests and programs may rely on. */
 #ifndef IO_CONTAINERS_FAULT_H
 #define IO_CONTAINERS_FAULT_H
 
@@ -44,6 +44,8 @@ int fault_set(err *e, enum fault kind, const char *format, ...) __attribute__((f
 #define FAULT_TEXT(name) " (E_" #name ")"
 /* Give an ERR_DAMAGED that has no kind this one; returns e->code. */
 int fault_add(err *e, enum fault kind);
+/* Name the reader of what is wrong, unless one is named: "(E_TRUNC)" becomes "(npz: E_TRUNC)".  Returns e->code. */
+int fault_reader(err *e, const char *reader);
 enum fault fault_of(const err *e);       /* FAULT_NONE if the text names none */
 const char *fault_name(enum fault kind); /* "E_TRUNC" */
 const char *fault_meaning(enum fault kind);

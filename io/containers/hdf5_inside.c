@@ -1,14 +1,16 @@
-/* io/containers/hdf5_inside.c - tensors in HDF5 files as the library reads them: a backbone of the store, or arrays in a group
- * "tensors" as a few lines of h5py write them (docs/backbones.md).  Those may have the attributes format, format_version and
- * patch_size, which must then be right.  io/h5.h has the other checks. */
+/* io/containers/hdf5_inside.c - tensors in HDF5 files as the library reads them: a backbone of the store (io/backbone.h), or what a
+ * few lines of h5py write (docs/backbones.md), in the group "tensors" or without one.  The attributes may be left out; format,
+ * format_version and patch_size must be right where they are.  io/h5.h has the other checks. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/backbone.h"
 #include "io/containers/fault.h"
 #include "io/containers/reader.h"
 #include "io/h5.h"
 
-static const char group[] = "tensors/";
+static const char group[] = BACKBONE_GROUP;
 
 struct hdf5 {
     h5 *file;
@@ -48,6 +50,18 @@ static void find_heads(struct tensor_file *f)
     }
 }
 
+static void find_profile(struct tensor_file *f)
+{
+    const struct hdf5 *h = f->state;
+    char *text;
+    err e = {0};
+
+    if (!h5_has_attribute(h->file, "profile") || h5_read_text(h->file, "profile", &text, &e))
+        return;
+    snprintf(f->profile, sizeof f->profile, "%s", text);
+    free(text);
+}
+
 /* Reading it all must not cost more than a file of its size may. */
 static int check_size(const struct tensor_file *f, err *e)
 {
@@ -82,7 +96,7 @@ static int check_patch(const struct tensor_file *f, double side, err *e)
     return 0;
 }
 
-/* What a file with a group of tensors says of itself, if it does. */
+/* What a file says of itself, if it does. */
 static int check_format(const struct tensor_file *f, err *e)
 {
     const struct hdf5 *h = f->state;
@@ -92,14 +106,15 @@ static int check_format(const struct tensor_file *f, err *e)
     if (h5_has_attribute(h->file, "format")) {
         if (h5_read_text(h->file, "format", &format, e))
             return fault_add(e, FAULT_MAGIC);
-        if (strcmp(format, "vit-backbone") != 0)
-            fault_set(e, FAULT_MAGIC, "%s: its format is not vit-backbone", f->source.name);
+        if (strcmp(format, BACKBONE_FORMAT) != 0)
+            fault_set(e, FAULT_MAGIC, "%s: its format is not " BACKBONE_FORMAT, f->source.name);
         free(format);
     }
     if (!e->code && h5_has_attribute(h->file, "format_version") &&
-        (h5_read_number(h->file, "format_version", &number, e) || number != 1))
+        (h5_read_number(h->file, "format_version", &number, e) || number != BACKBONE_FORMAT_VERSION))
         return e->code ? fault_add(e, FAULT_VERSION)
-                       : fault_set(e, FAULT_VERSION, "%s: format_version %g; 1 is read", f->source.name, number);
+                       : fault_set(e, FAULT_VERSION, "%s: format_version %g; %d is read", f->source.name, number,
+                                   BACKBONE_FORMAT_VERSION);
     if (!e->code && h5_has_attribute(h->file, "patch_size"))
         return h5_read_number(h->file, "patch_size", &number, e) ? fault_add(e, FAULT_SHAPE)
                                                                  : check_patch(f, number, e);
@@ -109,7 +124,6 @@ static int check_format(const struct tensor_file *f, err *e)
 static int inside_open(struct tensor_file *f, err *e)
 {
     struct hdf5 *h = calloc(1, sizeof *h);
-    bool grouped = false;
 
     if (!(f->state = h))
         return err_set(e, ERR_NOMEM, "%s: out of memory", f->source.name);
@@ -117,13 +131,12 @@ static int inside_open(struct tensor_file *f, err *e)
         return fault_add(e, FAULT_MAGIC);
     if (h5_links(h->file, e) || h5_names(h->file, &h->paths, &h->count, e))
         return fault_add(e, FAULT_UNSUPPORTED);
-    for (size_t i = 0; i < h->count; i++) {
+    for (size_t i = 0; i < h->count; i++)
         if (add_array(f, h->paths[i], e))
             return fault_add(e, FAULT_SYNTAX);
-        grouped = grouped || !strncmp(h->paths[i], group, sizeof group - 1);
-    }
     find_heads(f);
-    if ((grouped && check_format(f, e)) || check_size(f, e))
+    find_profile(f);
+    if (check_format(f, e) || check_size(f, e))
         return e->code;
     return verify(f, e) ? fault_add(e, FAULT_CRC) : 0;
 }

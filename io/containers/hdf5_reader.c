@@ -18,7 +18,7 @@ enum { SECONDS_ALWAYS = 20, BYTES_A_SECOND = 4 << 20 };
 static int copy(void *context, int fd, err *e)
 {
     const struct tensor_file *f = context;
-    struct tensor_file inside = {.source = f->source, .reader = &hdf5_inside_reader};
+    struct tensor_file inside = {.source = f->source, .reader = &hdf5_inside_reader, .options = f->options};
 
     if (!inside.reader->open(&inside, e))
         safetensors_write(&inside, fd, e);
@@ -30,7 +30,8 @@ static int open_copy(struct tensor_file *f, int fd, err *e)
     struct tensor_file *copied = f->state;
     struct stat status;
 
-    *copied = (struct tensor_file){.source = {.name = f->source.name, .fd = fd}, .reader = &safetensors_reader};
+    *copied = (struct tensor_file){
+        .source = {.name = f->source.name, .fd = fd}, .reader = &safetensors_reader, .options = f->options};
     if (fstat(fd, &status))
         return err_errno(e, "%s: its copy", f->source.name);
     copied->source.size = (uint64_t)status.st_size;
@@ -43,6 +44,7 @@ static int open_copy(struct tensor_file *f, int fd, err *e)
             return e->code;
     }
     f->heads = copied->heads;
+    memcpy(f->profile, copied->profile, sizeof f->profile);
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include "io/containers/names.h"
 #include "io/containers/reader.h"
 
-enum { MAGIC_SIZE = 15, PROTOCOL = 1001, FIRST_READ = 1 << 16, GROWTH = 8, PICKLE_LIMIT = 64 << 20, COUNT_SIZE = 8 };
+enum { MAGIC_SIZE = 15, PROTOCOL = 1001, FIRST_READ = 1 << 16, GROWTH = 8, COUNT_SIZE = 8 };
 
 /* A pickle and the bytes that its texts lie in. */
 struct taken {
@@ -31,10 +31,13 @@ static void drop(struct taken *t)
 /* The pickle at *at, whose length nothing tells: more of the file is read as long as it seems cut off. */
 static int take_pickle(struct tensor_file *f, uint64_t *at, enum pickle_storages storages, struct taken *out, err *e)
 {
+    const struct container_limits *limits = &f->options.limits;
     const struct pickle_options options = {
-        .storages = storages, .strict = f->options.strict_pickle, .node_limit = pickle_node_limit(f->source.size)};
-    uint64_t left = f->source.size - *at, most = left < PICKLE_LIMIT ? left : PICKLE_LIMIT, size = FIRST_READ;
+        .storages = storages, .strict = f->options.strict_pickle, .file_size = f->source.size, .limits = limits};
+    uint64_t left = f->source.size - *at, most = limit_of(limits, LIMIT_PICKLE), size = FIRST_READ;
     size_t used;
+
+    most = left < most ? left : most;
 
     for (;; size *= GROWTH) {
         size = size < most ? size : most;
@@ -49,7 +52,8 @@ static int take_pickle(struct tensor_file *f, uint64_t *at, enum pickle_storages
         }
         if (fault_of(e) == FAULT_TRUNC && size == most && size < left) {
             *e = (err){0};
-            fault_set(e, FAULT_LIMIT, "%s: a pickle of more than %d bytes", f->source.name, PICKLE_LIMIT);
+            limit_fault(limits, LIMIT_PICKLE, e, "%s: a longer pickle at byte %llu", f->source.name,
+                        (unsigned long long)*at);
         }
         if (fault_of(e) != FAULT_TRUNC || size == most)
             break;
@@ -124,15 +128,16 @@ static int place_storage(struct tensor_file *f, uint32_t number, uint64_t *at, e
     for (int i = COUNT_SIZE - 1; i >= 0; i--)
         count = count << 8 | bytes[i];
     if (count != s->count)
-        return fault_set(e, FAULT_RANGE, "%s: storage %.*s has %llu elements, %llu are expected", f->source.name,
-                         (int)s->key.size, s->key.bytes, (unsigned long long)count, (unsigned long long)s->count);
+        return fault_set(e, FAULT_RANGE, "%s: storage %.*s at byte %llu has %llu elements, %llu are expected",
+                         f->source.name, (int)s->key.size, s->key.bytes, (unsigned long long)*at,
+                         (unsigned long long)count, (unsigned long long)s->count);
     l->at[number] = *at += sizeof bytes;
     if (__builtin_mul_overflow(count, element_size(s->element), &size))
         return fault_set(e, FAULT_OVERFLOW, "%s: the size of storage %.*s fits no number", f->source.name,
                          (int)s->key.size, s->key.bytes);
     if (size > f->source.size - *at)
-        return fault_set(e, FAULT_TRUNC, "%s: ends within storage %.*s", f->source.name, (int)s->key.size,
-                         s->key.bytes);
+        return fault_set(e, FAULT_TRUNC, "%s: ends within storage %.*s, which begins at byte %llu", f->source.name,
+                         (int)s->key.size, s->key.bytes, (unsigned long long)*at);
     *at += size;
     return 0;
 }
@@ -166,8 +171,8 @@ static int place_storages(struct tensor_file *f, const pickle *keys, uint64_t at
         fault_set(e, FAULT_MISSING, "%s: lists %zu storages, its tensors have %zu", f->source.name, placed,
                   roots.count);
     if (!e->code && at != f->source.size)
-        fault_set(e, FAULT_RANGE, "%s: %llu bytes follow the last storage", f->source.name,
-                  (unsigned long long)(f->source.size - at));
+        fault_set(e, FAULT_RANGE, "%s: %llu bytes follow the last storage, from byte %llu", f->source.name,
+                  (unsigned long long)(f->source.size - at), (unsigned long long)at);
     for (size_t i = 0; i < count && !e->code; i++) { /* views lie in their roots */
         const struct pickle_storage *s = pickle_storage(l->object.pickle, i);
 

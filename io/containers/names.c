@@ -18,16 +18,16 @@ static uint64_t hash(uint64_t seed, const void *bytes, size_t size)
 /* The slot of a name, or the free one where it belongs. */
 static struct name_slot *probe(const struct names *n, const void *bytes, size_t size)
 {
-    size_t mask = n->capacity - 1, at = hash(n->seed, bytes, size) & mask;
+    size_t at = (size_t)((hash(n->seed, bytes, size) & UINT32_MAX) * n->capacity >> 32);
 
     while (n->slots[at].number && (n->slots[at].size != size || memcmp(n->slots[at].bytes, bytes, size) != 0))
-        at = (at + 1) & mask;
+        at = at + 1 < n->capacity ? at + 1 : 0;
     return &n->slots[at];
 }
 
 static bool grow(struct names *n)
 {
-    struct names bigger = {.capacity = n->capacity ? 2 * n->capacity : 64, .count = n->count};
+    struct names bigger = {.capacity = n->capacity ? n->capacity + n->capacity / 2 : 64, .count = n->count};
 
     if (!(bigger.slots = calloc(bigger.capacity, sizeof *bigger.slots)))
         return false;
@@ -44,7 +44,7 @@ enum names_added names_add(struct names *n, const void *bytes, size_t size, uint
 {
     struct name_slot *slot;
 
-    if (2 * n->count >= n->capacity && !grow(n))
+    if (4 * n->count >= 3 * n->capacity && !grow(n))
         return NAMES_NOMEM;
     slot = probe(n, bytes, size);
     if (slot->number) {

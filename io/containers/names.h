@@ -1,5 +1,5 @@
 /* io/containers/names.h - a set of names with a number each, for finding duplicates and looking things up in files whose
- * entries may be many and hostile.  Names are views: the caller keeps their bytes. */
+ * entries may be many and hostile.  Names are views: the caller keeps their bytes.  Memory: twice a slot for each at most. */
 #ifndef IO_CONTAINERS_NAMES_H
 #define IO_CONTAINERS_NAMES_H
 
@@ -13,7 +13,7 @@ struct names {
         size_t size;
         uint32_t number; /* plus 1; 0: free */
     } * slots;
-    size_t count, capacity; /* a power of two */
+    size_t count, capacity;
     uint64_t seed;
 };
 

@@ -20,7 +20,8 @@ static const struct {
     {"i4", ELEMENT_I32}, {"u4", ELEMENT_U32},  {"i8", ELEMENT_I64}, {"u8", ELEMENT_U64},
 };
 
-int npy_header_size(const char *where, const unsigned char *bytes, size_t have, uint64_t size, size_t *header, err *e)
+int npy_header_size(const char *where, const unsigned char *bytes, size_t have, uint64_t size,
+                    const struct container_limits *limits, size_t *header, err *e)
 {
     size_t prefix, length;
 
@@ -40,9 +41,8 @@ int npy_header_size(const char *where, const unsigned char *bytes, size_t have, 
         length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
     if (length > size - prefix)
         return fault_set(e, FAULT_TRUNC, "%s: the header of the array is longer than the file", where);
-    if (length > NPY_HEADER_LIMIT)
-        return fault_set(e, FAULT_LIMIT, "%s: a header of %zu bytes, at most %d are read", where, length,
-                         NPY_HEADER_LIMIT);
+    if (length > limit_of(limits, LIMIT_NPY_HEADER))
+        return limit_fault(limits, LIMIT_NPY_HEADER, e, "%s: a header of %zu bytes", where, length);
     *header = prefix + length;
     return 0;
 }
@@ -50,7 +50,7 @@ int npy_header_size(const char *where, const unsigned char *bytes, size_t have, 
 /* ---------------------------------------------------------------- the dict */
 
 struct text {
-    const char *where, *at, *end;
+    const char *where, *file, *at, *end; /* file: its first byte */
     err *e;
 };
 
@@ -59,8 +59,8 @@ static int bad(struct text *t, const char *what)
     char near[ESCAPED_SIZE];
     size_t left = (size_t)(t->end - t->at);
 
-    return fault_set(t->e, FAULT_SYNTAX, "%s: the header of the array: %s at '%s'", t->where, what,
-                     escaped(near, t->at, left < 30 ? left : 30));
+    return fault_set(t->e, FAULT_SYNTAX, "%s: the header of the array: %s at byte %zu, '%s'", t->where, what,
+                     (size_t)(t->at - t->file), escaped(near, t->at, left < 30 ? left : 30));
 }
 
 static void skip_spaces(struct text *t)
@@ -221,7 +221,7 @@ int npy_parse(const char *where, const unsigned char *bytes, size_t header, uint
               struct npy *out, err *e)
 {
     size_t prefix = bytes[6] == 1 ? 10 : NPY_PREFIX;
-    struct text t = {where, (const char *)bytes + prefix, (const char *)bytes + header, e};
+    struct text t = {where, (const char *)bytes, (const char *)bytes + prefix, (const char *)bytes + header, e};
     uint64_t numbers;
 
     *out = (struct npy){0};
@@ -231,11 +231,11 @@ int npy_parse(const char *where, const unsigned char *bytes, size_t header, uint
         __builtin_mul_overflow(numbers, element_size(out->element), &out->bytes))
         return fault_set(e, FAULT_OVERFLOW, "%s: the sizes of the array fit no number", where);
     if (out->bytes > size - header)
-        return fault_set(e, FAULT_TRUNC, "%s: %llu bytes of numbers, the array has %llu", where,
-                         (unsigned long long)(size - header), (unsigned long long)out->bytes);
+        return fault_set(e, FAULT_TRUNC, "%s: %llu bytes of numbers from byte %zu, the array has %llu", where,
+                         (unsigned long long)(size - header), header, (unsigned long long)out->bytes);
     if (out->bytes < size - header)
-        return fault_set(e, FAULT_RANGE, "%s: %llu bytes of numbers, the array has %llu", where,
-                         (unsigned long long)(size - header), (unsigned long long)out->bytes);
+        return fault_set(e, FAULT_RANGE, "%s: %llu bytes of numbers from byte %zu, the array has %llu", where,
+                         (unsigned long long)(size - header), header, (unsigned long long)out->bytes);
     return 0;
 }
 

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 #include "io/containers/elements.h"
+#include "io/containers/limits.h"
 #include "io/err.h"
 
 enum {
     NPY_MAX_RANK = 8,
-    NPY_PREFIX = 12 /* bytes that tell how long a header is, at most */,
-    NPY_HEADER_LIMIT = 64 << 10
+    NPY_PREFIX = 12 /* bytes that tell how long a header is, at most */
 };
 
 struct npy {
@@ -26,7 +26,8 @@ struct npy {
 
 /* From the first `have` bytes of a file of `size` bytes (have: at least NPY_PREFIX, or all): how long the header is, magic
  * and version included.  E_MAGIC, E_VERSION, E_TRUNC, E_LIMIT. */
-int npy_header_size(const char *where, const unsigned char *bytes, size_t have, uint64_t size, size_t *header, err *e);
+int npy_header_size(const char *where, const unsigned char *bytes, size_t have, uint64_t size,
+                    const struct container_limits *limits, size_t *header, err *e);
 /* The whole header.  The numbers must fill the rest of a file of `size` bytes exactly.  Objects, texts and records are
  * refused; E_SYNTAX, E_DTYPE, E_OVERFLOW, E_TRUNC, E_RANGE. */
 int npy_parse(const char *where, const unsigned char *bytes, size_t header, uint64_t size, bool v2_is_bf16,

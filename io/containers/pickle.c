@@ -8,23 +8,7 @@
 
 #include "io/containers/pickle_machine.h"
 
-enum {
-    STRING_LIMIT = 16 << 20,
-    NODE_LIMIT = 8 << 20,
-    NODES_ALWAYS = 65536,
-    BYTES_PER_NODE = 8,
-    STACK_LIMIT = 1000000,
-    MEMO_LIMIT = 4 << 20,
-    LINE_LIMIT = 512,
-    HIGHEST_PROTOCOL = 4
-};
-
-size_t pickle_node_limit(uint64_t file_size)
-{
-    uint64_t limit = NODES_ALWAYS + file_size / BYTES_PER_NODE;
-
-    return limit < NODE_LIMIT ? (size_t)limit : NODE_LIMIT;
-}
+enum { LINE_LIMIT = 512, HIGHEST_PROTOCOL = 4, ITEMS_A_VALUE = 4 };
 
 /* ---------------------------------------------------------------- errors and memory */
 
@@ -39,13 +23,28 @@ int machine_fault(struct machine *m, enum fault kind, const char *format, ...)
     return fault_set(m->e, kind, "%s: pickle, byte %zu: %s", m->where, m->op_at, text);
 }
 
+/* A limit of the user's, with the place in front. */
+static int over_limit(struct machine *m, enum container_limit which, const char *what)
+{
+    return limit_fault(m->options->limits, which, m->e, "%s: pickle, byte %zu: %s", m->where, m->op_at, what);
+}
+
+static bool too_much(struct machine *m)
+{
+    machine_fault(m, FAULT_LIMIT, "takes more memory than a file of its size may");
+    return false;
+}
+
 bool machine_room(struct machine *m, void *array, size_t count, size_t *capacity, size_t each)
 {
     void **at = array, *bigger;
-    size_t wanted = *capacity ? 2 * *capacity : 64;
+    size_t wanted = *capacity ? 2 * *capacity : 64, most = m->memory / each;
 
     if (count < *capacity)
         return true;
+    if (count >= most)
+        return too_much(m);
+    wanted = wanted < most ? wanted : most;
     if (!(bigger = realloc(*at, wanted * each))) {
         err_set(m->e, ERR_NOMEM, "%s: out of memory for the values of a pickle", m->where);
         return false;
@@ -59,8 +58,8 @@ pickle_value machine_node(struct machine *m, struct node node)
 {
     pickle *p = m->p;
 
-    if (p->nodes_count >= m->node_limit) {
-        machine_fault(m, FAULT_LIMIT, "more than %zu values", m->node_limit);
+    if (p->nodes_count >= m->values_most) {
+        over_limit(m, LIMIT_PICKLE_VALUES, "one value more");
         return PICKLE_ABSENT;
     }
     if (!machine_room(m, &p->nodes, p->nodes_count, &p->nodes_capacity, sizeof *p->nodes))
@@ -73,8 +72,8 @@ int machine_push(struct machine *m, pickle_value v)
 {
     if (v == PICKLE_ABSENT)
         return m->e->code;
-    if (m->stack_count >= STACK_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "more than %d values on the stack", STACK_LIMIT);
+    if (m->stack_count >= limit_of(m->options->limits, LIMIT_PICKLE_STACK))
+        return over_limit(m, LIMIT_PICKLE_STACK, "one value more on the stack");
     if (!machine_room(m, &m->stack, m->stack_count, &m->stack_capacity, sizeof *m->stack))
         return m->e->code;
     m->stack[m->stack_count++] = v;
@@ -90,15 +89,20 @@ int machine_push_node(struct machine *m, struct node node)
 static uint32_t reserve_items(struct machine *m, size_t n)
 {
     pickle *p = m->p;
-    size_t first = p->items_count, limit = 4 * m->node_limit, wanted = p->items_capacity ? p->items_capacity : 64;
+    size_t first = p->items_count, most = m->memory / sizeof *p->items, values = ITEMS_A_VALUE * m->values_most;
+    size_t wanted = p->items_capacity ? p->items_capacity : 64;
     pickle_value *bigger;
 
-    if (n > limit - first) {
-        machine_fault(m, FAULT_LIMIT, "more than %zu items in its containers", limit);
+    if (n > values - first || n > most - first) {
+        if (n > most - first)
+            too_much(m);
+        else
+            over_limit(m, LIMIT_PICKLE_VALUES, "more items in its containers than four for each value");
         return UINT32_MAX;
     }
     while (wanted < first + n)
         wanted *= 2;
+    wanted = wanted < most ? wanted : most;
     if (wanted > p->items_capacity) {
         if (!(bigger = realloc(p->items, wanted * sizeof *bigger))) {
             err_set(m->e, ERR_NOMEM, "%s: out of memory for the values of a pickle", m->where);
@@ -235,9 +239,8 @@ static int push_text(struct machine *m, enum pickle_kind kind, int length_bytes)
     if (n > m->size - m->at)
         return machine_fault(m, FAULT_TRUNC, "a text of %llu bytes, %zu are left", (unsigned long long)n,
                              m->size - m->at);
-    if (n > m->string_limit)
-        return machine_fault(m, FAULT_LIMIT, "a text of %llu bytes, at most %zu are read", (unsigned long long)n,
-                             m->string_limit);
+    if (n > limit_of(m->options->limits, LIMIT_PICKLE_TEXT))
+        return over_limit(m, LIMIT_PICKLE_TEXT, "a longer text");
     take(m, (size_t)n, &at);
     if (kind == PICKLE_STR && !utf8(at, (size_t)n))
         return machine_fault(m, FAULT_SYNTAX, "a text that is not UTF-8");
@@ -403,8 +406,8 @@ static int op_insert_all(struct machine *m, int kind)
 static int op_mark(struct machine *m, int arg)
 {
     (void)arg;
-    if (m->marks_count + m->stack_count >= STACK_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "more than %d values and marks on the stack", STACK_LIMIT);
+    if (m->marks_count + m->stack_count >= limit_of(m->options->limits, LIMIT_PICKLE_STACK))
+        return over_limit(m, LIMIT_PICKLE_STACK, "one mark more on the stack");
     if (!machine_room(m, &m->marks, m->marks_count, &m->marks_capacity, sizeof *m->marks))
         return m->e->code;
     m->marks[m->marks_count++] = (uint32_t)m->stack_count;
@@ -435,20 +438,23 @@ static int op_pop_mark(struct machine *m, int arg)
 
 static struct memo_slot *memo_slot(const struct machine *m, uint32_t index)
 {
-    size_t mask = m->memo_capacity - 1, at = index * (size_t)0x9e3779b1u & mask;
+    size_t at = (size_t)((uint64_t)(index * 0x9e3779b1u) * m->memo_capacity >> 32);
 
     while (m->memo[at].value != PICKLE_ABSENT && m->memo[at].index != index)
-        at = (at + 1) & mask;
+        at = at + 1 < m->memo_capacity ? at + 1 : 0;
     return &m->memo[at];
 }
 
 static int memo_grow(struct machine *m)
 {
     struct machine old = *m;
-    size_t capacity = m->memo_capacity ? 2 * m->memo_capacity : 64;
-    struct memo_slot *bigger = malloc(capacity * sizeof *bigger);
+    size_t capacity = m->memo_capacity ? 2 * m->memo_capacity : 64, most = m->memory / sizeof *m->memo;
+    struct memo_slot *bigger;
 
-    if (!bigger)
+    if (m->memo_capacity >= most)
+        return too_much(m), m->e->code;
+    capacity = capacity < most ? capacity : most;
+    if (!(bigger = malloc(capacity * sizeof *bigger)))
         return err_set(m->e, ERR_NOMEM, "%s: out of memory for the memo of a pickle", m->where);
     for (size_t i = 0; i < capacity; i++)
         bigger[i].value = PICKLE_ABSENT;
@@ -467,14 +473,11 @@ static int memo_put(struct machine *m, uint64_t index)
 
     if (need(m, 1))
         return m->e->code;
-    if (index >= MEMO_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "memo entry %llu, at most %d are kept", (unsigned long long)index,
-                             MEMO_LIMIT);
-    if (2 * m->memo_count >= m->memo_capacity && memo_grow(m))
+    if (index >= limit_of(m->options->limits, LIMIT_PICKLE_MEMO))
+        return over_limit(m, LIMIT_PICKLE_MEMO, "an entry of the memo beyond the last");
+    if (4 * m->memo_count >= 3 * m->memo_capacity && memo_grow(m))
         return m->e->code;
     slot = memo_slot(m, (uint32_t)index);
-    if (slot->value == PICKLE_ABSENT && m->memo_count >= m->node_limit)
-        return machine_fault(m, FAULT_LIMIT, "more than %zu memo entries", m->node_limit);
     m->memo_count += slot->value == PICKLE_ABSENT;
     *slot = (struct memo_slot){(uint32_t)index, m->stack[m->stack_count - 1]};
     return 0;
@@ -713,12 +716,13 @@ static int step(struct machine *m)
 int pickle_read(const char *where, const void *bytes, size_t size, const struct pickle_options *options, size_t *used,
                 pickle **out, err *e)
 {
+    uint64_t memory = limit_memory(options->file_size ? options->file_size : size);
     struct machine m = {.options = options,
                         .where = where,
                         .bytes = bytes,
                         .size = size,
-                        .string_limit = options->string_limit ? options->string_limit : STRING_LIMIT,
-                        .node_limit = options->node_limit ? options->node_limit : NODE_LIMIT,
+                        .memory = (size_t)memory,
+                        .values_most = (size_t)limit_of(options->limits, LIMIT_PICKLE_VALUES),
                         .constants = {PICKLE_ABSENT, PICKLE_ABSENT, PICKLE_ABSENT},
                         .e = e};
 

@@ -5,7 +5,8 @@
  * imported or executed.  Protocols 2 to 4 are read, in the opcodes that writers of checkpoints and data sets use; the
  * rest is refused by name (E_UNSUPPORTED).
  *
- * Values live in one arena and are named by handles, 16 bytes each; None, True and False are one value each.  Containers hold
+ * Values live in one arena and are named by handles, 16 bytes each; None, True and False are one value each.  A file of real
+ * weights, which is full of numbers, has less than a thousandth of the values that its memory has room for.  Containers hold
  * handles, so a value may stand in many places, and lists and dicts may contain themselves: never walk them recursively, nor
  * each time one is met.  Texts and bytes are views into the pickle's own
  * bytes, which the caller keeps until pickle_free(); they are not terminated.
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "io/containers/elements.h"
+#include "io/containers/limits.h"
 #include "io/err.h"
 
 typedef struct pickle pickle;
@@ -53,16 +55,13 @@ enum pickle_storages { PICKLE_NO_STORAGES, PICKLE_ZIP_STORAGES, PICKLE_LEGACY_ST
 
 struct pickle_options {
     enum pickle_storages storages;
-    bool numpy;          /* arrays and dtypes as values instead of OPAQUE */
-    bool strict;         /* refuse names outside a short list instead of making OPAQUE values of them */
-    size_t string_limit; /* bytes of one text; 0: 16 MiB */
-    size_t node_limit;   /* values; containers hold at most four times as many handles; 0: 8 Mi */
+    bool numpy;  /* arrays and dtypes as values instead of OPAQUE */
+    bool strict; /* refuse names outside a short list instead of making OPAQUE values of them */
+    uint64_t
+        file_size; /* of the file that the pickle is a part of, for limit_memory(), so that a small file cannot fill the
+                         * memory, whatever its pickle inflates to; 0: the pickle is the file */
+    const struct container_limits *limits; /* NULL: the defaults */
 };
-
-/* As many values as a file of that many bytes may make, so that a small file cannot fill the memory, whatever its pickle
- * inflates to: 65536 and one for eight bytes (twice the file and 1 MiB), at most 8 Mi.  Real checkpoints have less than a
- * thousandth of that, since they are full of numbers. */
-size_t pickle_node_limit(uint64_t file_size);
 
 struct pickle_text { /* a view */
     const char *bytes;
@@ -107,6 +106,7 @@ int pickle_read(const char *where, const void *bytes, size_t size, const struct 
 void pickle_free(pickle *p); /* NULL is fine */
 
 pickle_value pickle_root(const pickle *p);
+size_t pickle_values(const pickle *p); /* handles are below that */
 enum pickle_kind pickle_kind_of(const pickle *p, pickle_value v);
 const char *pickle_kind_name(enum pickle_kind kind);  /* "a dict" */
 int64_t pickle_int(const pickle *p, pickle_value v);  /* INT and BOOL; 0 for others */

@@ -8,7 +8,7 @@
 
 #include "io/containers/pickle_machine.h"
 
-enum { TABLE_LIMIT = 65536, KEY_LIMIT = 64 }; /* names, storages, tensors and arrays of one pickle */
+enum { KEY_LIMIT = 64 };
 
 enum call {
     CALL_UNKNOWN, /* OPAQUE, and refused by `strict` */
@@ -167,8 +167,6 @@ int pickle_call_global(struct machine *m, struct pickle_text module, struct pick
         return machine_fault(m, FAULT_UNSUPPORTED, "the name %s.%s is not among those that --strict-pickle allows",
                              escaped(a, module.bytes, module.size), escaped(b, name.bytes, name.size));
     }
-    if (p->globals_count >= TABLE_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "more than %d names", TABLE_LIMIT);
     if (!machine_room(m, &p->globals, p->globals_count, &p->globals_capacity, sizeof *p->globals))
         return m->e->code;
     p->globals[p->globals_count] = g;
@@ -291,8 +289,6 @@ static int make_tensor(struct machine *m, pickle_value args, enum call call)
     if ((call == CALL_TENSOR_V3 && take_dtype(m, args, &t, &available)) || take_geometry(m, args, &t) ||
         check_extent(m, &t, available))
         return m->e->code;
-    if (p->tensors_count >= TABLE_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "more than %d tensors", TABLE_LIMIT);
     if (!machine_room(m, &p->tensors, p->tensors_count, &p->tensors_capacity, sizeof *p->tensors))
         return m->e->code;
     p->tensors[p->tensors_count] = t;
@@ -340,8 +336,6 @@ static int new_storage(struct machine *m, struct pickle_storage s, uint32_t *num
 {
     pickle *p = m->p;
 
-    if (p->storages_count >= TABLE_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "more than %d storages", TABLE_LIMIT);
     if (!machine_room(m, &p->storages, p->storages_count, &p->storages_capacity, sizeof *p->storages))
         return m->e->code;
     *number = (uint32_t)p->storages_count++;
@@ -525,8 +519,6 @@ static int push_array(struct machine *m, enum pickle_kind kind, struct pickle_ar
 {
     pickle *p = m->p;
 
-    if (p->arrays_count >= TABLE_LIMIT)
-        return machine_fault(m, FAULT_LIMIT, "more than %d arrays", TABLE_LIMIT);
     if (!machine_room(m, &p->arrays, p->arrays_count, &p->arrays_capacity, sizeof *p->arrays))
         return m->e->code;
     p->arrays[p->arrays_count] = a;

@@ -48,8 +48,8 @@ struct machine {
     const struct pickle_options *options;
     const char *where;
     const uint8_t *bytes;
-    size_t size, at, op_at; /* op_at: where the opcode at work stands */
-    size_t string_limit, node_limit, decoded_bytes;
+    size_t size, at, op_at;                    /* op_at: where the opcode at work stands */
+    size_t memory, values_most, decoded_bytes; /* memory: limit_memory() */
     pickle_value *stack;
     size_t stack_count, stack_capacity;
     uint32_t *marks; /* heights of the stack */
@@ -65,7 +65,8 @@ struct machine {
 };
 
 int machine_fault(struct machine *m, enum fault kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Make room for one more element of an array of *capacity; false (and an error) if there is no memory. */
+/* Make room for one more element of an array of *capacity; false (and an error) if there is no memory, or the array would
+ * become larger than the file allows. */
 bool machine_room(struct machine *m, void *array, size_t count, size_t *capacity, size_t each);
 
 /* A new value; PICKLE_ABSENT and an error if there are too many. */

@@ -8,6 +8,11 @@ pickle_value pickle_root(const pickle *p)
     return p->root;
 }
 
+size_t pickle_values(const pickle *p)
+{
+    return p->nodes_count;
+}
+
 enum pickle_kind pickle_kind_of(const pickle *p, pickle_value v)
 {
     return (enum pickle_kind)p->nodes[v].kind;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "io/containers/fault.h"
-#include "io/containers/names.h"
 #include "io/containers/reader.h"
 
 enum { SPAN_FACTOR = 64, SPAN_ALWAYS = 1 << 20, NAMES_SHOWN = 5 };
@@ -13,13 +12,9 @@ struct listing {
     const pickle *p;
     uint32_t *numbers;
     size_t capacity;
-    struct names dicts;  /* those in the root that have been looked at, by handle */
-    struct seen *seen;   /* what was found in each */
-    pickle_value *found; /* their handles, which the set above holds on to */
-};
-
-struct seen {
-    size_t first, count; /* of the tensors listed */
+    struct seen {            /* value -> what was found in that dict of the root */
+        uint32_t first, end; /* of the tensors listed; end: plus 1, and 0 if it has not been looked at */
+    } * seen;
 };
 
 /* `number` is the tensor's in the pickle. */
@@ -62,7 +57,7 @@ static int list_dict(struct listing *l, struct pickle_text root, pickle_value di
 /* The tensors of a dict that has been looked at, once more: it stands in the root under another key too. */
 static int list_again(struct listing *l, struct pickle_text root, struct seen seen, err *e)
 {
-    for (size_t i = seen.first; i < seen.first + seen.count; i++) {
+    for (size_t i = seen.first; i + 1 < seen.end; i++) {
         const char *name = l->f->info[i].name;
 
         if (list_tensor(l, root, (struct pickle_text){name, strlen(name)}, l->numbers[i], e))
@@ -75,20 +70,13 @@ static int list_again(struct listing *l, struct pickle_text root, struct seen se
  * the same dict of many. */
 static int list_inner(struct listing *l, struct pickle_text root, pickle_value dict, err *e)
 {
-    uint32_t number = (uint32_t)l->dicts.count;
+    struct seen *seen = &l->seen[dict];
 
-    l->found[number] = dict;
-    switch (names_add(&l->dicts, &l->found[number], sizeof dict, &number)) {
-    case NAMES_NOMEM:
-        return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", l->f->source.name);
-    case NAMES_TAKEN:
-        return list_again(l, root, l->seen[number], e);
-    case NAMES_ADDED:
-        break;
-    }
-    l->seen[number].first = l->f->count;
+    if (seen->end)
+        return list_again(l, root, *seen, e);
+    seen->first = (uint32_t)l->f->count;
     list_dict(l, root, dict, e);
-    l->seen[number].count = l->f->count - l->seen[number].first;
+    seen->end = (uint32_t)l->f->count + 1;
     return e->code;
 }
 
@@ -96,9 +84,7 @@ static int list_all(struct listing *l, pickle_value root, err *e)
 {
     size_t count = pickle_count(l->p, root);
 
-    l->seen = malloc((count + 1) * sizeof *l->seen);
-    l->found = malloc((count + 1) * sizeof *l->found);
-    if (!l->seen || !l->found)
+    if (!(l->seen = calloc(pickle_values(l->p), sizeof *l->seen)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", l->f->source.name);
     list_dict(l, (struct pickle_text){"", 0}, root, e);
     for (size_t i = 0; i < count && !e->code; i++) {
@@ -150,9 +136,7 @@ int pickled_tensors(struct tensor_file *f, const pickle *p, uint32_t **numbers, 
         return fault_set(e, FAULT_UNSUPPORTED, "%s: holds %s instead of a dict of tensors", f->source.name,
                          pickle_kind_name(pickle_kind_of(p, root)));
     list_all(&l, root, e);
-    names_free(&l.dicts);
     free(l.seen);
-    free(l.found);
     *numbers = l.numbers;
     return e->code;
 }

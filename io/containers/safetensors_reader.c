@@ -5,6 +5,7 @@
  * spaces behind it, and lists and objects of no more parts than a header can need.  That is checked over the bytes first.
  * jansson then parses name after name and entry after entry: the values of a whole header would take twenty times its size. */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "io/containers/names.h"
 #include "io/containers/reader.h"
 
-enum { HEADER_LIMIT = 16 << 20, PREFIX = 8, DEPTH_LIMIT = 3, METADATA_LIMIT = 4096 };
+enum { PREFIX = 8, DEPTH_LIMIT = 3, METADATA_LIMIT = 4096 };
 #define LARGEST_NUMBER ((json_int_t)1 << 53)
 
 /* Their bits decide the size; OTHER types are listed and not read. */
@@ -52,10 +53,10 @@ struct scan {
 };
 
 /* More parts than tensors with three fields each, texts of __metadata__ and shapes can have. */
-static bool too_many(const struct scan *s)
+static bool too_many(const struct tensor_file *f, const struct scan *s)
 {
-    return s->commas[1] > TENSORS_MAX || s->commas[2] > METADATA_LIMIT + 2 * (s->commas[1] + 1) ||
-           s->commas[3] > TENSOR_MAX_RANK - 1;
+    return s->commas[1] > limit_of(&f->options.limits, LIMIT_TENSORS) ||
+           s->commas[2] > METADATA_LIMIT + 2 * (s->commas[1] + 1) || s->commas[3] > TENSOR_MAX_RANK - 1;
 }
 
 /* A byte outside of texts. */
@@ -76,7 +77,7 @@ static int scan_byte(const struct tensor_file *f, struct scan *s, char c, size_t
         s->closed = --s->depth == 0;
     } else if (c == ',') {
         s->commas[s->depth]++;
-        if (too_many(s))
+        if (too_many(f, s))
             return fault_set(e, FAULT_LIMIT, "%s: the header has a list or an object of too many parts at byte %zu",
                              f->source.name, at + PREFIX);
     }
@@ -235,7 +236,7 @@ static int take_entry(struct tensor_file *f, const char *name, const json_t *ent
     return tensors_add(f, "", 0, name, strlen(name), types[type].element, (int)rank, shape, e);
 }
 
-/* Texts; the number of heads among them, which no tensor tells. */
+/* Texts; the number of heads and the profile among them, which no tensor tells. */
 static int take_metadata(struct tensor_file *f, const json_t *metadata, err *e)
 {
     const char *key;
@@ -250,6 +251,8 @@ static int take_metadata(struct tensor_file *f, const json_t *metadata, err *e)
     value = value ? value : json_object_get(metadata, "num_heads");
     heads = value ? strtol(json_string_value(value), NULL, 10) : 0;
     f->heads = heads >= 1 && heads <= HEADS_MOST ? (int)heads : 0;
+    if ((value = json_object_get(metadata, "profile")))
+        snprintf(f->profile, sizeof f->profile, "%s", json_string_value(value));
     return 0;
 }
 
@@ -378,9 +381,9 @@ static int safetensors_open(struct tensor_file *f, err *e)
     if (n > f->source.size - PREFIX)
         return fault_set(e, FAULT_TRUNC, "%s: a header of %llu bytes is longer than the file", f->source.name,
                          (unsigned long long)n);
-    if (n > HEADER_LIMIT)
-        return fault_set(e, FAULT_LIMIT, "%s: a header of %llu bytes, at most %d are read", f->source.name,
-                         (unsigned long long)n, HEADER_LIMIT);
+    if (n > limit_of(&f->options.limits, LIMIT_SAFETENSORS_HEADER))
+        return limit_fault(&f->options.limits, LIMIT_SAFETENSORS_HEADER, e, "%s: a header of %llu bytes",
+                           f->source.name, (unsigned long long)n);
     s->data = PREFIX + n;
     if (!(text = malloc(n + 1)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for its header", f->source.name);

@@ -111,6 +111,8 @@ static int open_source(struct tensor_file *f, const struct tensor_options *optio
     else if (!sniff(&f->source, &f->reader, e) && !f->reader->open(f, e))
         f->container = f->reader->container;
     if (e->code) {
+        if (f->reader)
+            fault_reader(e, f->reader->container);
         if (f->notes && !strncmp(f->notes, TENSORS_DANGER, sizeof TENSORS_DANGER - 1)) /* must be heard all the same */
             err_context(e, "%.*s", (int)strcspn(f->notes, "\n"), f->notes);
         tensors_close(f);
@@ -157,12 +159,16 @@ int tensors_read(struct tensor_file *f, size_t i, float *to, err *e)
         return fault_set(e, FAULT_DTYPE, "%s: tensor %s is of %s; weights are float32, float16, bfloat16 or float64",
                          f->source.name, escaped(name, f->info[i].name, strlen(f->info[i].name)),
                          element_name(f->info[i].element));
-    return f->info[i].count ? f->reader->read(f, i, to, e) : 0;
+    if (f->info[i].count && f->reader->read(f, i, to, e))
+        fault_reader(e, f->reader->container);
+    return e->code;
 }
 
 int tensors_finish(struct tensor_file *f, err *e)
 {
-    return f->reader->finish ? f->reader->finish(f, e) : 0;
+    if (f->reader->finish && f->reader->finish(f, e))
+        fault_reader(e, f->reader->container);
+    return e->code;
 }
 
 int tensors_believed(const struct tensor_file *f, uint64_t numbers, err *e)
@@ -197,27 +203,41 @@ static const char *keep_name(struct tensor_file *f, const char *name, size_t n)
     return kept;
 }
 
+/* Room for one more. */
+static int reserve(struct tensor_file *f, err *e)
+{
+    size_t wanted = f->info_capacity ? f->info_capacity + f->info_capacity / 2 : 64;
+    size_t most = (size_t)(limit_memory(f->source.size) / sizeof *f->info);
+    struct tensor_info *bigger;
+
+    if (f->count >= limit_of(&f->options.limits, LIMIT_TENSORS))
+        return limit_fault(&f->options.limits, LIMIT_TENSORS, e, "%s: one tensor more", f->source.name);
+    if (f->count < f->info_capacity)
+        return 0;
+    if (f->count >= most)
+        return fault_set(e, FAULT_LIMIT, "%s: lists %zu tensors and more in %llu bytes", f->source.name, f->count,
+                         (unsigned long long)f->source.size);
+    wanted = wanted < most ? wanted : most;
+    if (!(bigger = realloc(f->info, wanted * sizeof *bigger)))
+        return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", f->source.name);
+    f->info = bigger;
+    f->info_capacity = wanted;
+    return 0;
+}
+
 int tensors_add(struct tensor_file *f, const char *root, size_t root_size, const char *name, size_t name_size,
                 enum element element, int rank, const uint64_t *shape, err *e)
 {
     struct tensor_info *t;
     char text[ESCAPED_SIZE];
 
-    if (f->count >= TENSORS_MAX)
-        return fault_set(e, FAULT_LIMIT, "%s: more than %d tensors", f->source.name, TENSORS_MAX);
+    if (reserve(f, e))
+        return e->code;
     if (root_size > TENSOR_NAME_LIMIT || name_size > TENSOR_NAME_LIMIT)
         return fault_set(e, FAULT_LIMIT, "%s: a name of more than %d bytes: %s", f->source.name, TENSOR_NAME_LIMIT,
                          escaped(text, name, name_size));
     if (memchr(root, '\0', root_size) || memchr(name, '\0', name_size))
         return fault_set(e, FAULT_PATH, "%s: a tensor is called '%s'", f->source.name, escaped(text, name, name_size));
-    if (f->count >= f->info_capacity) {
-        size_t wanted = f->info_capacity ? 2 * f->info_capacity : 64;
-
-        if (!(t = realloc(f->info, wanted * sizeof *t)))
-            return err_set(e, ERR_NOMEM, "%s: out of memory for its tensors", f->source.name);
-        f->info = t;
-        f->info_capacity = wanted;
-    }
     t = &f->info[f->count];
     *t = (struct tensor_info){.root = keep_name(f, root, root_size),
                               .name = keep_name(f, name, name_size),

@@ -4,9 +4,9 @@
  * whole frame of the file; numbers are read one tensor at a time, into memory whose size the caller knows.  Nothing in any
  * file is executed, imported or unpacked.
  *
- * What opening takes is limited by the file's size: a pickle's bytes (deflated ones at most 1 MiB or a hundred times what they
- * are in the file, and never above 64 MiB) and about eight times the file for its values; a zip archive's directory and the
- * header of safetensors, which is never above 16 MiB, about four times; and a few MiB always. */
+ * What opening takes is limited: by limits.h, where a user can change numbers, and by the file's size.  No list or table is larger
+ * than twice the file and 1 MiB; only a deflated pickle, of which a tenth of a percent may be in the file, has 1 MiB or a hundred
+ * times what it is there. */
 #ifndef IO_CONTAINERS_TENSORS_H
 #define IO_CONTAINERS_TENSORS_H
 
@@ -15,9 +15,10 @@
 #include <stdint.h>
 
 #include "io/containers/elements.h"
+#include "io/containers/limits.h"
 #include "io/containers/source.h"
 
-enum { TENSORS_MAX = 65536, TENSOR_MAX_RANK = 8, TENSOR_NAME_LIMIT = 1024 };
+enum { TENSOR_MAX_RANK = 8, TENSOR_NAME_LIMIT = 1024 };
 
 /* How a note begins that tells of a name that somebody meant ill with.  If such a file is refused, the error begins with it. */
 #define TENSORS_DANGER "SECURITY"
@@ -36,6 +37,7 @@ struct tensor_options {
     bool ignore_crc;     /* of zip entries */
     bool strict_pickle;  /* refuse names that are not on the short list */
     bool npz_v2_is_bf16; /* NumPy type |V2 */
+    struct container_limits limits;
 };
 
 struct tensor_file {
@@ -44,6 +46,7 @@ struct tensor_file {
     size_t count;
     struct tensor_info *info; /* in the order of the file */
     int heads;                /* 0 unless the file says so */
+    char profile[16];         /* "" unless the file says so */
     char *notes;              /* lines for the user, each ended by '\n', dangers first; "" if there is nothing to say */
 
     /* private */
@@ -55,7 +58,7 @@ struct tensor_file {
     size_t info_capacity;
 };
 
-/* By path or from memory (which the caller keeps).  Errors carry kinds of io/containers/fault.h. */
+/* By path or from memory (which the caller keeps).  Errors carry the container and kinds of io/containers/fault.h. */
 int tensors_open(const char *path, const struct tensor_options *options, struct tensor_file *out, err *e);
 int tensors_open_memory(const char *name, const void *bytes, size_t size, const struct tensor_options *options,
                         struct tensor_file *out, err *e);

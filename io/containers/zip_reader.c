@@ -8,7 +8,6 @@
 #include "io/containers/reader.h"
 
 enum {
-    PICKLE_LIMIT = 64 << 20,
     PICKLE_ALWAYS = 1 << 20,
     PICKLE_RATIO = 100,
     VERSION_LIMIT = 16,
@@ -42,16 +41,20 @@ static int npz_header(struct tensor_file *f, size_t entry, size_t *header, struc
     struct npz *z = f->state;
     const struct archive_entry *it = archive_entry(z->archive, entry);
     size_t have = it->size < NPY_PREFIX ? (size_t)it->size : NPY_PREFIX;
-    unsigned char *bytes;
+    unsigned char prefix[NPY_PREFIX], *bytes = NULL;
     char where[ESCAPED_SIZE];
 
     escaped(where, it->name, strlen(it->name));
-    if (!(bytes = malloc(NPY_PREFIX + NPY_HEADER_LIMIT)))
-        return err_set(e, ERR_NOMEM, "out of memory");
-    if (archive_begin(z->archive, entry, e) || archive_next(z->archive, bytes, have, e) ||
-        npy_header_size(where, bytes, have, it->size, header, e) ||
-        (*header > have && archive_next(z->archive, bytes + have, *header - have, e)) ||
-        npy_parse(where, bytes, *header, it->size, f->options.npz_v2_is_bf16, npy, e))
+    if (!archive_begin(z->archive, entry, e) && !archive_next(z->archive, prefix, have, e) &&
+        !npy_header_size(where, prefix, have, it->size, &f->options.limits, header, e) &&
+        !(bytes = malloc(*header + NPY_PREFIX)))
+        err_set(e, ERR_NOMEM, "out of memory for the header of %s", where);
+    if (bytes) {
+        memcpy(bytes, prefix, have);
+        if (*header <= have || !archive_next(z->archive, bytes + have, *header - have, e))
+            npy_parse(where, bytes, *header, it->size, f->options.npz_v2_is_bf16, npy, e);
+    }
+    if (e->code)
         err_context(e, "%s", f->source.name);
     free(bytes);
     return e->code;
@@ -196,9 +199,10 @@ static int pth_storages(struct tensor_file *f, const char *prefix, size_t prefix
                              (int)s->key.size, s->key.bytes);
         if ((have = archive_entry(p->archive, p->entries[i])->size) != want)
             return fault_set(e, have < want ? FAULT_TRUNC : FAULT_RANGE,
-                             "%s: storage %.*s has %llu bytes, %llu times %s are expected", f->source.name,
-                             (int)s->key.size, s->key.bytes, (unsigned long long)have, (unsigned long long)s->count,
-                             element_name(s->element));
+                             "%s: storage %.*s at byte %llu has %llu bytes, %llu times %s are expected", f->source.name,
+                             (int)s->key.size, s->key.bytes,
+                             (unsigned long long)archive_entry(p->archive, p->entries[i])->at, (unsigned long long)have,
+                             (unsigned long long)s->count, element_name(s->element));
     }
     return 0;
 }
@@ -247,12 +251,13 @@ static int pth_places(struct tensor_file *f, err *e)
 
 static int check_pickle_size(const struct tensor_file *f, const struct archive_entry *entry, err *e)
 {
-    if (entry->size > PICKLE_LIMIT)
-        return fault_set(e, FAULT_LIMIT, "%s: a pickle of %llu bytes; at most %d are read", f->source.name,
-                         (unsigned long long)entry->size, PICKLE_LIMIT);
+    if (entry->size > limit_of(&f->options.limits, LIMIT_PICKLE))
+        return limit_fault(&f->options.limits, LIMIT_PICKLE, e, "%s: a pickle of %llu bytes", f->source.name,
+                           (unsigned long long)entry->size);
     if (entry->size > PICKLE_ALWAYS && entry->size / PICKLE_RATIO > entry->stored)
-        return fault_set(e, FAULT_LIMIT, "%s: a pickle of %llu bytes in %llu", f->source.name,
-                         (unsigned long long)entry->size, (unsigned long long)entry->stored);
+        return fault_set(e, FAULT_LIMIT, "%s: a pickle of %llu bytes in %llu at byte %llu", f->source.name,
+                         (unsigned long long)entry->size, (unsigned long long)entry->stored,
+                         (unsigned long long)entry->at);
     return 0;
 }
 
@@ -260,7 +265,8 @@ static int pth_open(struct tensor_file *f, err *e)
 {
     const struct pickle_options options = {.storages = PICKLE_ZIP_STORAGES,
                                            .strict = f->options.strict_pickle,
-                                           .node_limit = pickle_node_limit(f->source.size)};
+                                           .file_size = f->source.size,
+                                           .limits = &f->options.limits};
     struct pth *p = f->state;
     size_t entry = 0, prefix_size = 0, size, used;
     const char *prefix;
@@ -277,7 +283,8 @@ static int pth_open(struct tensor_file *f, err *e)
         pickle_read(f->source.name, p->bytes, size, &options, &used, &p->pickle, e))
         return e->code;
     if (used != size)
-        return fault_set(e, FAULT_RANGE, "%s: %zu bytes follow the pickle", f->source.name, size - used);
+        return fault_set(e, FAULT_RANGE, "%s: %zu bytes follow the pickle in the entry at byte %llu", f->source.name,
+                         size - used, (unsigned long long)archive_entry(p->archive, entry)->at);
     if (pth_storages(f, prefix, prefix_size, e))
         return e->code;
     if (pickled_tensors(f, p->pickle, &p->numbers, e))
@@ -325,8 +332,10 @@ static int begin_storage(struct tensor_file *f, uint32_t storage, uint64_t end, 
     if (pth_finish(f, e))
         return e->code;
     if (entry->method && entry->size > UNUSED_ALWAYS && entry->size / UNUSED_FACTOR > p->spanned[storage])
-        return fault_set(e, FAULT_LIMIT, "%s: a storage inflates to %llu bytes, of which its tensors are %llu",
-                         f->source.name, (unsigned long long)entry->size, (unsigned long long)p->spanned[storage]);
+        return fault_set(e, FAULT_LIMIT,
+                         "%s: a storage at byte %llu inflates to %llu bytes, of which its tensors are %llu",
+                         f->source.name, (unsigned long long)entry->at, (unsigned long long)entry->size,
+                         (unsigned long long)p->spanned[storage]);
     p->again += p->checked[storage] ? end : 0;
     if (p->again > AGAIN_ALWAYS && p->again / AGAIN_FACTOR > f->source.size)
         return fault_set(e, FAULT_LIMIT, "%s: its tensors lie one over the other; %llu bytes had to be read again",
@@ -417,7 +426,7 @@ static int zip_open(struct tensor_file *f, err *e)
 {
     archive *a;
 
-    if (archive_open(&f->source, &a, e))
+    if (archive_open(&f->source, &f->options.limits, &a, e))
         return e->code;
     if (choose(f, a, &f->reader, e)) {
         archive_close(a);

@@ -7,11 +7,12 @@
 #include "io/containers/fault.h"
 #include "io/containers/pickle.h"
 
-enum { STRING_LIMIT = 512 << 20 };
+/* The images are one text. */
+static const struct container_limits limits = {.most[LIMIT_PICKLE_TEXT] = 512 << 20};
 
 static int read_dict(const char *where, const void *bytes, size_t n, pickle **out, err *e)
 {
-    const struct pickle_options options = {.numpy = true, .string_limit = STRING_LIMIT};
+    const struct pickle_options options = {.numpy = true, .limits = &limits};
 
     if (pickle_read(where, bytes, n, &options, NULL, out, e))
         return e->code;

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t count;
     err e = {0};
 
-    if (npy_header_size("fuzz", data, size, size, &header, &e) ||
+    if (npy_header_size("fuzz", data, size, size, NULL, &header, &e) ||
         npy_parse("fuzz", data, header, size, size % 2, &npy, &e)) {
         fuzz_failed(&e);
         return 0;

@@ -66,7 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t used;
         err e = {0};
 
-        if (pickle_read("fuzz", data, size, &rules[i], &used, &p, &e)) {
+        int status;
+
+        fuzz_memory_limit(limit_memory(size));
+        status = pickle_read("fuzz", data, size, &rules[i], &used, &p, &e);
+        fuzz_memory_free();
+        if (status) {
             fuzz_failed(&e);
             continue;
         }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "fuzz_memory.h"
 #include "io/backbones/import.h"
 #include "io/containers/fault.h"
 
@@ -50,14 +51,20 @@ static inline void fuzz_imported(int status, struct backbone_weights *w, struct 
     import_report_free(report);
 }
 
-static inline void fuzz_tensors(const uint8_t *data, size_t size)
+/* inflates: what the container has may be deflated, up to a hundredfold. */
+static inline void fuzz_tensors(const uint8_t *data, size_t size, bool inflates)
 {
     struct import_report report;
     struct backbone_weights w;
     struct tensor_file f;
     err e = {0};
 
-    fuzz_listed(tensors_open_memory("fuzz", data, size, &fuzz_options.container, &f, &e), &f, &e);
+    int status;
+
+    fuzz_memory_limit(limit_memory(inflates ? 50 * size : size));
+    status = tensors_open_memory("fuzz", data, size, &fuzz_options.container, &f, &e);
+    fuzz_memory_free();
+    fuzz_listed(status, &f, &e);
     e = (err){0};
     fuzz_imported(backbone_import_memory("fuzz", data, size, &fuzz_options, &w, &report, &e), &w, &report, &e);
 }

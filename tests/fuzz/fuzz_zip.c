@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     archive *a;
     err e = {0};
 
-    if (archive_open(&source, &a, &e)) {
+    if (archive_open(&source, NULL, &a, &e)) {
         fuzz_failed(&e);
         return 0;
     }
@@ -27,6 +27,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_failed(&e);
     }
     archive_close(a);
-    fuzz_tensors(data, size);
+    fuzz_tensors(data, size, true);
     return 0;
 }

@@ -173,13 +173,23 @@ static void backbones_are_found_by_name(void **state)
 struct change {
     const char *skip, *misshape, *poison, *extra; /* tensors; an extra array */
     const char *skip_number;
-    double heads;
+    double heads, version;
+    const char *format;
 };
+
+/* The array of a tensor. */
+static const char *array(const char *name)
+{
+    static char path[80];
+
+    snprintf(path, sizeof path, BACKBONE_GROUP "%s", name);
+    return path;
+}
 
 static void write_changed(const char *path, const struct change *change)
 {
-    static const char *const numbers[] = {"side", "patch", "heads"};
-    const double values[] = {8, 4, change->heads ? change->heads : 2};
+    static const char *const numbers[] = {"side", "patch_size", "num_heads", "format_version"};
+    const double values[] = {8, 4, change->heads ? change->heads : 2, change->version ? change->version : 1};
     struct backbone_weights w;
     err e = {0};
     h5 *file;
@@ -188,7 +198,9 @@ static void write_changed(const char *path, const struct change *change)
     GOOD(h5_create(path, &file, &e));
     GOOD(h5_write_text(file, "name", "changed", &e));
     GOOD(h5_write_text(file, "provenance", "", &e));
-    for (int i = 0; i < 3; i++)
+    GOOD(h5_write_text(file, "profile", "", &e));
+    GOOD(h5_write_text(file, "format", change->format ? change->format : BACKBONE_FORMAT, &e));
+    for (int i = 0; i < 4; i++)
         if (!change->skip_number || strcmp(change->skip_number, numbers[i]) != 0)
             GOOD(h5_write_number(file, numbers[i], values[i], &e));
     for (int k = 0; k < w.count; k++) {
@@ -200,10 +212,11 @@ static void write_changed(const char *path, const struct change *change)
             t->shape[t->rank - 1]--;
         if (change->poison && !strcmp(t->name, change->poison))
             t->data[3] = NAN;
-        GOOD(h5_write(file, t->name, H5_F32, t->rank, t->shape, t->data, true, &e));
+        GOOD(h5_write(file, array(t->name), H5_F32, t->rank, t->shape, t->data, true, &e));
     }
     if (change->extra)
-        GOOD(h5_write(file, change->extra, H5_F32, 1, (size_t[]){1}, w.memory, false, &e));
+        GOOD(h5_write(file, *change->extra == '/' ? change->extra + 1 : array(change->extra), H5_F32, 1, (size_t[]){1},
+                      w.memory, false, &e));
     GOOD(h5_commit(file, NULL, &e));
     backbone_close(&w);
 }
@@ -229,7 +242,11 @@ static void everything_wrong_is_listed(void **state)
         {{.heads = 3}, {"heads does not divide the width"}},
         {{.heads = NAN}, {"out of range"}},
         {{.heads = 1e300}, {"out of range"}},
-        {{.skip_number = "patch"}, {"there is no attribute patch"}},
+        {{.skip_number = "patch_size"}, {"there is no attribute patch_size"}},
+        {{.skip_number = "format_version"}, {"is not a file of the backbone store"}},
+        {{.version = 2}, {"format_version 2; this sluice reads 1"}},
+        {{.format = "vit-results"}, {"its format is not vit-backbone"}},
+        {{.extra = "/norm.bias"}, {"/norm.bias is no tensor"}},
     };
 
     (void)state;
@@ -259,13 +276,15 @@ static void long_lists_say_how_many_more(void **state)
     deep.depth = 60;
     make(&w, &deep);
     GOOD(h5_create("gaps.h5", &file, &e));
+    GOOD(h5_write_text(file, "format", BACKBONE_FORMAT, &e));
+    GOOD(h5_write_number(file, "format_version", 1, &e));
     GOOD(h5_write_number(file, "side", 8, &e));
-    GOOD(h5_write_number(file, "patch", 4, &e));
-    GOOD(h5_write_number(file, "heads", 2, &e));
+    GOOD(h5_write_number(file, "patch_size", 4, &e));
+    GOOD(h5_write_number(file, "num_heads", 2, &e));
     for (int k = 0; k < w.count; k++)
         if (!strstr(w.tensors[k].name, "attn.proj.bias"))
-            GOOD(h5_write(file, w.tensors[k].name, H5_F32, w.tensors[k].rank, w.tensors[k].shape, w.tensors[k].data,
-                          false, &e));
+            GOOD(h5_write(file, array(w.tensors[k].name), H5_F32, w.tensors[k].rank, w.tensors[k].shape,
+                          w.tensors[k].data, false, &e));
     GOOD(h5_commit(file, NULL, &e));
     backbone_close(&w);
     assert_int_equal(backbone_read("gaps.h5", &w, &e), ERR_DAMAGED);

@@ -264,6 +264,10 @@ static void provenance_is_kept(void **state)
     assert_non_null(strstr(w.provenance, report.file_sum));
     assert_non_null(strstr(w.provenance, "\nroot: teacher\nprefix: backbone.\n"));
     GOOD(backbone_write("stored.h5", &w, false, &e));
+    GOOD(backbone_read("stored.h5", &back, &e));
+    assert_string_equal(back.profile, w.profile);
+    assert_string_equal(back.profile, report.profile->name);
+    backbone_close(&back);
     GOOD(backbone_import("stored.h5", &(struct import_options){.name = "y"}, &back, &again, &e));
     assert_string_equal(report.tensors_sum, again.tensors_sum);
     assert_int_equal(back.shape.heads, 4); /* the store says */
@@ -290,6 +294,11 @@ static void verdicts_are_told(void **state)
         {"dino1k.h5", "moco1k", "WARNING", true},
         {"ibot21k.pth", NULL, "taken for profile timm", true},
         {"ibot21k.pth", "ibot21k", "taken for", false},
+        {"v-format.h5", NULL, "WARNING: the file says profile 'x', which nobody knows", true},
+        {"v-format.h5", "timm", "WARNING", false},
+        {"v-profile.h5", NULL, "says profile 'dino1k', which is a ViT-B/16 at 224 pixels, and this is none", true},
+        {"v-profile.h5", NULL, "taken for profile timm", true},
+        {"v-block.h5", NULL, "(any Vision Transformer with timm's names), as the file says", true},
     };
 
     (void)state;
@@ -492,6 +501,25 @@ static void broken_files_are_refused(void **state)
     assert_true(each_file("bad", check_bad) > 240);
 }
 
+/* A file that cannot be opened says who tried, if anybody did. */
+static void check_reader(const char *path, const char *kinds)
+{
+    struct tensor_file f;
+    err e = {0};
+
+    (void)kinds;
+    if (tensors_open(path, NULL, &f, &e) && !strstr(e.text, ": E_") && fault_of(&e) != FAULT_MAGIC &&
+        fault_of(&e) != FAULT_UNSUPPORTED)
+        fail_msg("%s: nobody is named: %s", path, e.text);
+    tensors_close(&f);
+}
+
+static void broken_files_name_their_reader(void **state)
+{
+    (void)state;
+    each_file("bad", check_reader);
+}
+
 static void check_pickle(const char *path, const char *kinds)
 {
     const struct pickle_options o = {.storages = PICKLE_ZIP_STORAGES};
@@ -538,7 +566,8 @@ static void dangerous_names_are_told(void **state)
 static void values_are_limited(void **state)
 {
     static const char many[] = "\x80\x02]K\1aK\1aK\1aK\1aK\1a.";
-    const struct pickle_options o = {.node_limit = 4};
+    const struct container_limits four = {.most[LIMIT_PICKLE_VALUES] = 4};
+    const struct pickle_options o = {.limits = &four};
     pickle *p;
     err e = {0};
 
@@ -557,9 +586,6 @@ static void values_are_limited_by_the_file(void **state)
     err e = {0};
 
     (void)state;
-    assert_int_equal(pickle_node_limit(0), 65536);
-    assert_int_equal(pickle_node_limit(8 << 20), 65536 + (1 << 20));
-    assert_int_equal(pickle_node_limit(UINT64_MAX), 8 << 20);
     GOOD(pickle_read("x", constants, sizeof constants - 1, &o, NULL, &p, &e));
     root = pickle_root(p);
     assert_int_equal(pickle_count(p, root), 7);
@@ -572,6 +598,132 @@ static void values_are_limited_by_the_file(void **state)
     }
     assert_int_equal(pickle_item(p, root, 0), pickle_item(p, root, 4));
     pickle_free(p);
+}
+
+/* ---------------------------------------------------------------- limits that a user changes */
+
+static enum fault open_with(const char *path, enum container_limit which, uint64_t most, char text[sizeof(err)])
+{
+    struct tensor_options options = {.limits.option = "--limit"};
+    struct tensor_file f;
+    err e = {0};
+
+    options.limits.most[which] = most;
+    tensors_open(path, &options, &f, &e);
+    tensors_close(&f);
+    strcpy(text, e.text);
+    return fault_of(&e);
+}
+
+/* Of a good file less is read, and the error says how to read more. */
+static void limits_can_be_lower(void **state)
+{
+    static const struct {
+        const char *path;
+        enum container_limit which;
+        uint64_t fits, most;
+    } cases[] = {
+        {"valid/by-hand.pth", LIMIT_PICKLE, 1 << 20, 100},
+        {"valid/tiny-legacy.pth", LIMIT_PICKLE, 1 << 20, 100},
+        {"valid/by-hand.pth", LIMIT_PICKLE_VALUES, 5000, 100},
+        {"valid/tiny.pth", LIMIT_PICKLE_MEMO, 5000, 3},
+        {"valid/by-hand.pth", LIMIT_PICKLE_STACK, 5000, 4},
+        {"valid/by-hand.pth", LIMIT_PICKLE_TEXT, 100, 6},
+        {"valid/by-hand.pth", LIMIT_TENSORS, 30, 29},
+        {"valid/tiny.safetensors", LIMIT_TENSORS, 30, 29},
+        {"valid/tiny.safetensors", LIMIT_SAFETENSORS_HEADER, 1 << 16, 100},
+        {"valid/tiny.npz", LIMIT_ZIP_ENTRIES, 1000, 3},
+        {"valid/tiny.npz", LIMIT_ZIP_DIRECTORY, 1 << 16, 100},
+        {"valid/tiny.npz", LIMIT_NPY_HEADER, 118, 100},
+        {"good/v-by-hand.h5", LIMIT_TENSORS, 30, 29},
+    };
+    char text[sizeof(err)], says[100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (open_with(cases[i].path, cases[i].which, cases[i].fits, text))
+            fail_msg("%s: %s", cases[i].path, text);
+        if (open_with(cases[i].path, cases[i].which, cases[i].most, text) != FAULT_LIMIT)
+            fail_msg("%s: %s of %d: %s", cases[i].path, limit_name(cases[i].which), (int)cases[i].most, text);
+        snprintf(says, sizeof says, "at most %d are read; --limit %s=N changes that", (int)cases[i].most,
+                 limit_name(cases[i].which));
+        if (!strstr(text, says))
+            fail_msg("'%s' does not say '%s'", text, says);
+    }
+}
+
+/* What is refused by default is read as far as something else is wrong with it. */
+static void limits_can_be_higher(void **state)
+{
+    static const struct {
+        const char *path;
+        enum container_limit which;
+        uint64_t most;
+    } cases[] = {
+        {"bad/safe-tensors-70000--E_LIMIT", LIMIT_TENSORS, 80000},
+        {"bad/safe-limit--E_LIMIT", LIMIT_SAFETENSORS_HEADER, 100000000},
+        {"bad/npy-header-limit--E_LIMIT", LIMIT_NPY_HEADER, 1 << 20},
+        {"bad/zip-entries-limit--E_LIMIT", LIMIT_ZIP_ENTRIES, 1 << 20},
+        {"bad/zip-directory-limit--E_LIMIT", LIMIT_ZIP_DIRECTORY, 1 << 28},
+        {"bad/legacy-limit--E_LIMIT", LIMIT_PICKLE, 1 << 28},
+    };
+    char text[sizeof(err)];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(open_with(cases[i].path, cases[i].which, 0, text), FAULT_LIMIT);
+        assert_non_null(strstr(text, limit_name(cases[i].which)));
+        if (open_with(cases[i].path, cases[i].which, cases[i].most, text) == FAULT_LIMIT)
+            fail_msg("%s: %s", cases[i].path, text);
+    }
+}
+
+static void limits_are_named(void **state)
+{
+    static const char *const wrong[] = {"",           "tensors",          "tensor=1",
+                                        "tensors=",   "tensors=0",        "tensors=-1",
+                                        "tensors=1x", "tensors=16777217", "tensors=99999999999999999999999",
+                                        "=5",         "pickle = 5"};
+    struct container_limits limits = {0};
+    err e = {0};
+
+    (void)state;
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        char text[80];
+
+        snprintf(text, sizeof text, "%s=%d", limit_name(i), 100 + i);
+        GOOD(limit_set(&limits, text, &e));
+        assert_int_equal(limit_of(&limits, i), 100 + i);
+        assert_true(limit_of(NULL, i) <= limit_highest(i));
+        snprintf(text, sizeof text, "%s=%llu", limit_name(i), (unsigned long long)limit_highest(i) + 1);
+        assert_int_equal(limit_set(&limits, text, &e), ERR_USAGE);
+        e = (err){0};
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(limit_set(&limits, wrong[i], &e), ERR_USAGE);
+        e = (err){0};
+    }
+    assert_int_equal(limit_of(&limits, LIMIT_TENSORS), 100 + LIMIT_TENSORS);
+}
+
+/* The reader is told once, in front of the kind, and only where there is one. */
+static void errors_name_their_reader(void **state)
+{
+    err e = {0};
+
+    (void)state;
+    fault_set(&e, FAULT_CRC, "x (a: E_TRUNC) y");
+    fault_reader(&e, "npz");
+    fault_reader(&e, "pth");
+    err_context(&e, "there");
+    assert_string_equal(e.text, "there: x (a: E_TRUNC) y (npz: E_CRC)");
+    assert_int_equal(fault_of(&e), FAULT_CRC);
+    err_set(&e, ERR_NOMEM, "no memory (at all)");
+    fault_reader(&e, "npz");
+    assert_string_equal(e.text, "no memory (at all)");
+    err_set(&e, ERR_DAMAGED, "%0*d (E_CRC)", (int)sizeof e.text - 10, 0);
+    fault_reader(&e, "safetensors"); /* no room */
+    assert_int_equal(fault_of(&e), FAULT_CRC);
 }
 
 static float *read_tensor(struct tensor_file *f, size_t i)
@@ -674,7 +826,12 @@ int main(void)
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(broken_pickles_are_refused),
         cmocka_unit_test(dangerous_names_are_told),
+        cmocka_unit_test(broken_files_name_their_reader),
         cmocka_unit_test(values_are_limited),
+        cmocka_unit_test(limits_can_be_lower),
+        cmocka_unit_test(limits_can_be_higher),
+        cmocka_unit_test(limits_are_named),
+        cmocka_unit_test(errors_name_their_reader),
         cmocka_unit_test(values_are_limited_by_the_file),
         cmocka_unit_test(tensors_are_read_in_any_order),
         cmocka_unit_test(column_major_arrays_come_back_row_major),

@@ -189,6 +189,30 @@ static void files_of_full_size_are_known(void **state)
     }
 }
 
+/* What the store keeps of a profile is believed when its file comes back. */
+static void the_store_remembers_the_profile(void **state)
+{
+    struct done d = import_good("full-ibot.pth", (struct import_options){0}), again;
+    err e = {0};
+
+    (void)state;
+    assert_string_equal(d.w.profile, "ibot21k");
+    for (int k = 0; k < d.w.count; k++) /* a file of zeros alone would not be believed */
+        for (size_t i = 0; i < d.w.tensors[k].count; i += 12)
+            d.w.tensors[k].data[i] = (float)(i * 2654435761u >> 16 & 0xffff) / 65536;
+    assert_int_equal(backbone_write("profiles/kept.h5", &d.w, true, &e), 0);
+    end(&d);
+    again = import_good("kept.h5", (struct import_options){0});
+    assert_string_equal(again.report.profile->name, "ibot21k");
+    assert_told(again.report.notes,
+                "taken for profile ibot21k (iBOT on ImageNet-21k, the teacher of checkpoint.pth), as the file");
+    end(&again);
+    again = import_good("kept.h5", (struct import_options){.profile = "timm"}); /* the user knows better */
+    assert_string_equal(again.report.profile->name, "timm");
+    end(&again);
+    unlink("profiles/kept.h5");
+}
+
 static void heads_follow_width_and_origin(void **state)
 {
     static const struct {
@@ -460,6 +484,7 @@ int main(void)
         cmocka_unit_test(looks_decide_the_profile),
         cmocka_unit_test(looks_decide_the_heads),
         cmocka_unit_test(files_of_full_size_are_known),
+        cmocka_unit_test(the_store_remembers_the_profile),
         cmocka_unit_test(heads_follow_width_and_origin),
         cmocka_unit_test(all_forms_hold_the_same_weights),
         cmocka_unit_test(heads_and_projectors_are_dropped),

@@ -113,6 +113,10 @@ def test_failures_leave_nothing(w):
     sluice("backbone", "import", "moco.pth", "--as", "x", "--heads", "many", status=2)
     sluice("backbone", "import", "moco.pth", "--as", "x", "--heads", 4, "--profile", "dino2k", status=2)
     sluice("backbone", "import", "moco.pth", "--as", "x", "--heads", 4, "--side", 18, status=2)
+    _, error = sluice("backbone", "import", "moco.pth", "--as", "x", "--heads", 4, "--limit", "tensors=many", status=2)
+    assert "the limit tensors is a number from 1 to" in error, error
+    _, error = sluice("backbone", "import", "moco.pth", "--as", "x", "--heads", 4, "--limit", "pickle-text=3", status=3)
+    assert "--limit pickle-text=N" in error and "(pth: E_LIMIT)" in error, error
     sluice("backbone", "import", "moco.pth", status=2)
     sluice("backbone", status=2)
     assert contents() == before
@@ -139,7 +143,7 @@ def test_positions_are_resampled_as_by_pytorch(w):
         sluice("backbone", "import", "learned.pth", "--as", "sized", "--heads", 4, "--side", side, "--force")
         with files.h5py.File(STORE / "sized.h5") as kept:
             for name, t in learned.items():
-                have = torch.tensor(kept[name][()])
+                have = torch.tensor(kept["tensors/" + name][()])
                 want = resampled(t, 4, side // 4) if name == "pos_embed" else t
                 assert have.shape == want.shape and (have - want).abs().max() <= (3e-6 if name == "pos_embed" else 0), (side, name)
     (STORE / "sized.h5").unlink()
