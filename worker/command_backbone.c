@@ -76,6 +76,7 @@ static int resize(struct backbone_weights *w, int side, err *e)
         else
             memcpy(out.tensors[k].data, w->tensors[k].data, w->tensors[k].count * sizeof(float));
     memcpy(out.name, w->name, sizeof out.name);
+    memcpy(out.profile, w->profile, sizeof out.profile);
     if (asprintf(&out.provenance, "%s\nresampled: position embedding from %d to %d pixels", w->provenance,
                  w->shape.side, side) < 0) {
         out.provenance = NULL;

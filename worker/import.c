@@ -12,18 +12,21 @@
 
 enum { BATCH_IMAGES = 256 };
 static const uint64_t batch_bytes = (uint64_t)32 << 20;
-enum { PIXELS_A_BYTE = 16 }; /* bytes of pixels for one of a photograph's file, roughly */
+enum { PIXELS_A_BYTE = 16 };                     /* bytes of pixels for one of a photograph's file, roughly */
+static const size_t kept_room = (size_t)1 << 20; /* what an image's memory may be when the next one comes */
 
 /* One image on its way. */
 struct item {
     struct source_image image;
-    bool odd; /* a JPEG with warnings */
-    err e;    /* why it cannot be used */
+    bool odd;     /* a JPEG with warnings */
+    bool pending; /* its pixels are wanted, and the batch had no room for them: to be decoded when it is stored */
+    err e;        /* why it cannot be used */
 };
 
 struct batch {
     struct item items[BATCH_IMAGES];
     size_t first, count; /* images of the part */
+    uint64_t pixels;     /* bytes of those that files have given way to */
 };
 
 struct import {
@@ -34,18 +37,28 @@ struct import {
     size_t all, done;
     char skipped[IMPORT_SKIPPED_TEXT]; /* lines about skipped images */
     size_t skipped_used, skipped_listed;
+    struct picture picture; /* of the thread that stores */
 };
 
 /* ---------------------------------------------------------------- one image */
+
+static unsigned mode(const struct import *in)
+{
+    return in->request->lenient ? PICTURE_LENIENT : PICTURE_STRICT;
+}
+
+static size_t pixels_of(const struct picture *p)
+{
+    return (size_t)p->height * (size_t)p->width * (size_t)p->channels;
+}
 
 /* Decode a file to see that it can be, and that it has the size it must have. */
 static int check_file(const struct import *in, const struct source_image *image, struct picture *picture, err *e)
 {
     const struct image_source *s = in->source;
-    unsigned mode =
-        (in->request->decoded ? 0 : PICTURE_CHECK) | (in->request->lenient ? PICTURE_LENIENT : PICTURE_STRICT);
 
-    if (picture_decode(image->bytes.data, image->bytes.size, mode, picture, e))
+    if (picture_decode(image->bytes.data, image->bytes.size, in->request->decoded ? mode(in) : mode(in) | PICTURE_CHECK,
+                       picture, e))
         return e->code;
     if (s->height && (picture->height != s->height || picture->width != s->width))
         return fault_set(e, FAULT_SHAPE, "has %d by %d pixels, expected %d by %d", picture->width, picture->height,
@@ -61,19 +74,32 @@ static void keep_pixels(struct source_image *image, struct picture *picture)
     image->height = picture->height;
     image->width = picture->width;
     image->channels = picture->channels;
-    image->bytes = (struct bytes){.data = picture->pixels,
-                                  .size = (size_t)picture->height * (size_t)picture->width * (size_t)picture->channels,
-                                  .room = picture->room};
+    image->bytes = (struct bytes){.data = picture->pixels, .size = pixels_of(picture), .room = picture->room};
     picture->pixels = file.data;
     picture->room = file.room;
 }
 
-static void load(const struct import *in, enum dataset_part part, size_t i, struct item *item, struct picture *picture)
+/* Whether so many bytes of pixels more may be kept in the batch. */
+static bool take_room(struct batch *batch, uint64_t bytes)
 {
+    uint64_t all;
+
+#pragma omp atomic capture
+    all = batch->pixels += bytes;
+    return all <= batch_bytes;
+}
+
+static void load(const struct import *in, enum dataset_part part, struct batch *batch, size_t k,
+                 struct picture *picture)
+{
+    struct item *item = &batch->items[k];
+    size_t i = batch->first + k;
     char name[SOURCE_IMAGE_NAME];
 
     item->e = (err){0};
-    item->odd = false;
+    item->odd = item->pending = false;
+    if (item->image.bytes.room > kept_room)
+        bytes_free(&item->image.bytes);
     if (image_source_read(in->source, part, i, &item->image, &item->e))
         return;
     if (item->image.channels)
@@ -81,7 +107,7 @@ static void load(const struct import *in, enum dataset_part part, size_t i, stru
     item->odd = !check_file(in, &item->image, picture, &item->e) && picture->warnings;
     if (item->e.code)
         err_context(&item->e, "%s", image_source_name(in->source, part, i, name));
-    else if (in->request->decoded)
+    else if (in->request->decoded && !(item->pending = !take_room(batch, pixels_of(picture))))
         keep_pixels(&item->image, picture);
 }
 
@@ -120,11 +146,17 @@ static int bad_image(struct import *in, const struct item *item, err *e)
 static int store(struct import *in, enum dataset_part part, const struct item *item, err *e)
 {
     const struct source_image *image = &item->image;
+    struct picture *p = &in->picture;
 
     if (item->e.code)
         return bad_image(in, item, e);
     in->report->count[part]++;
     in->report->odd += item->odd;
+    if (item->pending) {
+        if (picture_decode(image->bytes.data, image->bytes.size, mode(in), p, e))
+            return e->code;
+        return image_pack_add_pixels(in->pack, part, image->label, p->height, p->width, p->channels, p->pixels, e);
+    }
     if (image->channels)
         return image_pack_add_pixels(in->pack, part, image->label, image->height, image->width, image->channels,
                                      image->bytes.data, e);
@@ -159,6 +191,7 @@ static void choose(const struct import *in, enum dataset_part part, size_t first
     uint64_t bytes = 0;
 
     batch->first = first;
+    batch->pixels = 0;
     for (batch->count = 0; batch->count < left && batch->count < BATCH_IMAGES && bytes < batch_bytes; batch->count++)
         bytes += image_source_size(in->source, part, first + batch->count) * (in->request->decoded ? PIXELS_A_BYTE : 1);
 }
@@ -176,7 +209,7 @@ static int turn(struct import *in, enum dataset_part part, const struct batch *b
         store_batch(in, part, before, e);
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < count; i++)
-            load(in, part, next->first + (size_t)i, &next->items[i], &picture);
+            load(in, part, next, (size_t)i, &picture);
         picture_free(&picture);
     }
     return e->code;
@@ -260,6 +293,7 @@ int import_source(const struct image_source *source, const struct import_request
         finish(&in, source->sequence, e);
     }
     free_batches(batches);
+    picture_free(&in.picture);
     return e->code;
 }
 

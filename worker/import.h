@@ -1,8 +1,9 @@
 /* worker/import.h - from a data set as it was published (io/datasets/source.h) to a pack (io/image_pack.h).
  *
  * Files keep their bytes, but each is decoded once, so that a picture that cannot be decoded is found now and not in
- * the middle of a sweep.  If that is asked for, its pixels are kept in place of its bytes.  Decoding is done by threads, a batch at a time, while the batch before it is written; memory
- * holds two batches.  The pack does not depend on the number of threads. */
+ * the middle of a sweep.  If that is asked for, its pixels are kept in place of its bytes.  Decoding is done by threads, a batch
+ * at a time, while the batch before it is written; memory holds two batches, whose files and whose pixels are bounded, and
+ * one picture for each thread.  The pack does not depend on the number of threads. */
 #ifndef WORKER_IMPORT_H
 #define WORKER_IMPORT_H
 

@@ -499,8 +499,10 @@ static int import_from(struct tensor_file *file, const struct import_options *op
                           .e = e,
                           .root = ""};
 
-    if (sum_of_source(&file->source, report->file_sum, e) || import(&m, out))
+    if (sum_of_source(&file->source, report->file_sum, e) || import(&m, out)) {
+        fault_reader(e, file->container);
         backbone_close(out);
+    }
     list_end(&m.problem_list);
     free(m.marks);
     names_free(&m.names);

@@ -161,14 +161,16 @@ static int choose_heads(struct importing *m, const struct looks *l, struct backb
 static const struct backbone_profile *said_profile(struct importing *m, const struct looks *l)
 {
     const struct backbone_profile *said = backbone_profile_by_name(m->file->profile);
+    struct backbone_shape published = *l->shape; /* it may have been resampled for another size of images */
     char text[ESCAPED_SIZE];
 
+    published.side = 224;
     if (!*m->file->profile)
         return NULL;
-    if (!said || (said != &backbone_profiles[PROFILE_TIMM] && !is_vit_b16(l->shape))) {
+    if (!said || (said != &backbone_profiles[PROFILE_TIMM] && !is_vit_b16(&published))) {
         import_note(m, "WARNING: the file says profile '%s', which %s",
                     escaped(text, m->file->profile, strlen(m->file->profile)),
-                    said ? "is a ViT-B/16 at 224 pixels, and this is none" : "nobody knows");
+                    said ? "is a ViT-B/16, and this is none" : "nobody knows");
         return NULL;
     }
     return said;
@@ -195,10 +197,10 @@ int import_recognise(struct importing *m, struct backbone_weights *w)
     if (l.jax)
         note_jax(m, &l);
     m->report->profile = m->wanted ? m->wanted : choose_profile(m, &l);
-    if (m->wanted == &backbone_profiles[PROFILE_SUP21K] && other_than_sup21k(&l))
+    if (m->report->profile == &backbone_profiles[PROFILE_SUP21K] && other_than_sup21k(&l))
         import_note(m, "WARNING: this is not the backbone sup21k of the papers%s; accuracies will not match theirs",
                     l.jax ? "" : " (it has a head, and the original's files have none or pre_logits with it)");
-    if (m->wanted == &backbone_profiles[PROFILE_MOCO1K] && !l.sines)
+    if (m->report->profile == &backbone_profiles[PROFILE_MOCO1K] && !l.sines)
         import_note(m, "WARNING: its position embedding is not the fixed one of MoCo v3, so this is another backbone");
     if (m->report->profile->advice)
         import_note(m, "%s", m->report->profile->advice);

@@ -64,7 +64,7 @@ int fault_reader(err *e, const char *reader)
     size_t n = strlen(reader);
     char *to;
 
-    if (!at || at[-1] != '(' || strlen(e->text) + n + 2 >= sizeof e->text)
+    if (!e->code || !at || at[-1] != '(' || strlen(e->text) + n + 2 >= sizeof e->text)
         return e->code;
     to = e->text + (at - e->text);
     memmove(to + n + 2, to, strlen(to) + 1);

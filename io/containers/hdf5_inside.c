@@ -50,6 +50,7 @@ static void find_heads(struct tensor_file *f)
     }
 }
 
+/* Printable, as everything that is said of it: a file may have written anything. */
 static void find_profile(struct tensor_file *f)
 {
     const struct hdf5 *h = f->state;
@@ -58,7 +59,8 @@ static void find_profile(struct tensor_file *f)
 
     if (!h5_has_attribute(h->file, "profile") || h5_read_text(h->file, "profile", &text, &e))
         return;
-    snprintf(f->profile, sizeof f->profile, "%s", text);
+    for (size_t i = 0; text[i] && i < sizeof f->profile - 1; i++)
+        f->profile[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     free(text);
 }
 

@@ -50,7 +50,8 @@ int limit_fault(const struct container_limits *limits, enum container_limit whic
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    if (vsnprintf(text, sizeof text, format, args) >= (int)sizeof text)
+        strcpy(text + sizeof text - 4, "...");
     va_end(args);
     if (limits && limits->option)
         snprintf(change, sizeof change, "; %s %s=N changes that", limits->option, table[which].name);

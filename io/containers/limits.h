@@ -1,6 +1,8 @@
 /* io/containers/limits.h - the most that is taken from a file that came from elsewhere, so that a forged one cannot take all
  * memory or time.  No published file comes near; what a larger one needs can be asked for by name, `--limit NAME=N`.
  *
+ * Fixed, since structures are made for them: 8 dimensions, names of 1024 bytes, entries of 4 GiB in a zip archive.
+ *
  * Bounds that go with the size of the file stand beside these; nothing changes them.  The first is on memory: until its numbers
  * are read, no list or table takes more than limit_memory(), whatever a file says.  tensors.h has the others. */
 #ifndef IO_CONTAINERS_LIMITS_H

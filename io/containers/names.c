@@ -4,21 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a, started from an address: a file cannot know which of its names collide. */
-static uint64_t hash(uint64_t seed, const void *bytes, size_t size)
+/* FNV-1a, started from an address and mixed: a file cannot know which of its names collide. */
+static uint32_t hash(uint64_t seed, const void *bytes, size_t size)
 {
     const unsigned char *b = bytes;
     uint64_t h = 0xcbf29ce484222325u ^ seed;
 
     for (size_t i = 0; i < size; i++)
         h = (h ^ b[i]) * 0x100000001b3u;
-    return h ^ h >> 32;
+    h = (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h >> 32);
 }
 
 /* The slot of a name, or the free one where it belongs. */
 static struct name_slot *probe(const struct names *n, const void *bytes, size_t size)
 {
-    size_t at = (size_t)((hash(n->seed, bytes, size) & UINT32_MAX) * n->capacity >> 32);
+    size_t at = (size_t)((uint64_t)hash(n->seed, bytes, size) * n->capacity >> 32);
 
     while (n->slots[at].number && (n->slots[at].size != size || memcmp(n->slots[at].bytes, bytes, size) != 0))
         at = at + 1 < n->capacity ? at + 1 : 0;

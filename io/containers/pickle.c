@@ -438,7 +438,8 @@ static int op_pop_mark(struct machine *m, int arg)
 
 static struct memo_slot *memo_slot(const struct machine *m, uint32_t index)
 {
-    size_t at = (size_t)((uint64_t)(index * 0x9e3779b1u) * m->memo_capacity >> 32);
+    uint64_t mixed = (index + (uint64_t)1) * m->memo_seed >> 32;
+    size_t at = (size_t)(mixed * m->memo_capacity >> 32);
 
     while (m->memo[at].value != PICKLE_ABSENT && m->memo[at].index != index)
         at = at + 1 < m->memo_capacity ? at + 1 : 0;
@@ -729,6 +730,7 @@ int pickle_read(const char *where, const void *bytes, size_t size, const struct 
     *out = NULL;
     if (!(m.p = calloc(1, sizeof *m.p)))
         return err_set(e, ERR_NOMEM, "%s: out of memory for a pickle", where);
+    m.memo_seed = (uint64_t)(uintptr_t)m.p * 0x9e3779b97f4a7c15u | 1;
     if (machine_room(&m, &m.stack, 0, &m.stack_capacity, sizeof *m.stack))
         while (!m.stopped && !step(&m))
             ;

@@ -8,8 +8,8 @@
  * Values live in one arena and are named by handles, 16 bytes each; None, True and False are one value each.  A file of real
  * weights, which is full of numbers, has less than a thousandth of the values that its memory has room for.  Containers hold
  * handles, so a value may stand in many places, and lists and dicts may contain themselves: never walk them recursively, nor
- * each time one is met.  Texts and bytes are views into the pickle's own
- * bytes, which the caller keeps until pickle_free(); they are not terminated.
+ * each time one is met.  Texts and bytes are views into the pickle's own bytes, which the caller keeps until pickle_free();
+ * they are not terminated.
  *
  * What is recognised: collections.OrderedDict (a dict), torch's storages, tensors and sizes, _codecs.encode to latin1
  * (bytes) and, if asked for, NumPy's arrays. */
@@ -57,9 +57,9 @@ struct pickle_options {
     enum pickle_storages storages;
     bool numpy;  /* arrays and dtypes as values instead of OPAQUE */
     bool strict; /* refuse names outside a short list instead of making OPAQUE values of them */
-    uint64_t
-        file_size; /* of the file that the pickle is a part of, for limit_memory(), so that a small file cannot fill the
-                         * memory, whatever its pickle inflates to; 0: the pickle is the file */
+    /* Of the file that the pickle is a part of, for limit_memory(), so that a small file cannot fill the memory, whatever its
+     * pickle inflates to.  0: the pickle is the file. */
+    uint64_t file_size;
     const struct container_limits *limits; /* NULL: the defaults */
 };
 

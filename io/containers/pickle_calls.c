@@ -8,7 +8,7 @@
 
 #include "io/containers/pickle_machine.h"
 
-enum { KEY_LIMIT = 64 };
+enum { KEY_LIMIT = 64, WORD_LIMIT = 512 };
 
 enum call {
     CALL_UNKNOWN, /* OPAQUE, and refused by `strict` */
@@ -307,12 +307,12 @@ static int make_parameter(struct machine *m, pickle_value args, enum call call)
 
 /* ---------------------------------------------------------------- storages */
 
-/* STR, or BYTES of ASCII as Python 2 writes them. */
+/* STR, or BYTES of ASCII as Python 2 writes them, and short: a word may be looked at again and again. */
 static bool is_word(const struct machine *m, pickle_value v)
 {
     struct pickle_text t = pickle_text_of(m->p, v);
 
-    if (machine_at(m, v)->kind != PICKLE_STR && machine_at(m, v)->kind != PICKLE_BYTES)
+    if ((machine_at(m, v)->kind != PICKLE_STR && machine_at(m, v)->kind != PICKLE_BYTES) || t.size > WORD_LIMIT)
         return false;
     for (size_t i = 0; i < t.size; i++)
         if (t.bytes[i] & 0x80)
@@ -408,7 +408,7 @@ int pickle_call_persistent(struct machine *m, pickle_value id)
     if (!is_word(m, pickle_item(p, id, 2)) || !is_key(s.key = pickle_text_of(p, pickle_item(p, id, 2))))
         return machine_fault(m, FAULT_SYNTAX, "a storage whose key is not 1 to %d letters and digits", KEY_LIMIT);
     if (!is_word(m, pickle_item(p, id, 3)))
-        return machine_fault(m, FAULT_SYNTAX, "a storage whose place is no text");
+        return machine_fault(m, FAULT_SYNTAX, "a storage whose place is no short text");
     if (take_size(m, pickle_item(p, id, 4), "the size of a storage", &s.count))
         return m->e->code;
     s.element = storage_element(p->globals[machine_at(m, type)->number].name);
@@ -498,11 +498,11 @@ static int make_bytes(struct machine *m, pickle_value args, enum call call)
          !pickle_is_text(p, pickle_item(p, args, 1), "latin-1")))
         return machine_fault(m, FAULT_UNSUPPORTED, "_codecs.encode of something else than a text to latin1");
     text = pickle_text_of(p, source);
+    if ((m->decoded_bytes += text.size) > m->size)
+        return machine_fault(m, FAULT_LIMIT, "the same text is decoded many times");
     if (plain_ascii(text))
         return machine_push_node(m,
                                  (struct node){.kind = PICKLE_BYTES, .count = (uint32_t)text.size, .text = text.bytes});
-    if ((m->decoded_bytes += text.size) > m->size)
-        return machine_fault(m, FAULT_LIMIT, "the same text is decoded many times");
     if (!machine_room(m, &p->decoded, p->decoded_count, &p->decoded_capacity, sizeof *p->decoded))
         return m->e->code;
     if (!(decoded = malloc(text.size)))

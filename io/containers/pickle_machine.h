@@ -59,6 +59,7 @@ struct machine {
         pickle_value value; /* PICKLE_ABSENT: free */
     } * memo;
     size_t memo_count, memo_capacity;
+    uint64_t memo_seed;        /* from an address: a file cannot know which indices collide */
     pickle_value constants[3]; /* None, False, True: PICKLE_ABSENT until there is one */
     bool stopped;
     err *e;

@@ -52,11 +52,10 @@ struct scan {
     size_t commas[DEPTH_LIMIT + 1];
 };
 
-/* More parts than tensors with three fields each, texts of __metadata__ and shapes can have. */
-static bool too_many(const struct tensor_file *f, const struct scan *s)
+/* More parts than so many tensors with three fields each, texts of __metadata__ and shapes can have. */
+static bool too_many(const struct scan *s)
 {
-    return s->commas[1] > limit_of(&f->options.limits, LIMIT_TENSORS) ||
-           s->commas[2] > METADATA_LIMIT + 2 * (s->commas[1] + 1) || s->commas[3] > TENSOR_MAX_RANK - 1;
+    return s->commas[2] > METADATA_LIMIT + 2 * (s->commas[1] + 1) || s->commas[3] > TENSOR_MAX_RANK - 1;
 }
 
 /* A byte outside of texts. */
@@ -77,7 +76,10 @@ static int scan_byte(const struct tensor_file *f, struct scan *s, char c, size_t
         s->closed = --s->depth == 0;
     } else if (c == ',') {
         s->commas[s->depth]++;
-        if (too_many(f, s))
+        if (s->commas[1] > limit_of(&f->options.limits, LIMIT_TENSORS)) /* __metadata__ among them */
+            return limit_fault(&f->options.limits, LIMIT_TENSORS, e, "%s: more tensors by byte %zu of the header",
+                               f->source.name, at + PREFIX);
+        if (too_many(s))
             return fault_set(e, FAULT_LIMIT, "%s: the header has a list or an object of too many parts at byte %zu",
                              f->source.name, at + PREFIX);
     }

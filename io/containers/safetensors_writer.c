@@ -62,8 +62,9 @@ static int write_header(const struct tensor_file *f, int fd, err *e)
     uint64_t at = 0, n;
 
     snprintf(heads, sizeof heads, "%d", f->heads);
-    json_object_set_new(header, "__metadata__",
-                        json_pack("{s:s, s:s}", "heads", f->heads ? heads : "", "profile", f->profile));
+    if (json_object_set_new(header, "__metadata__",
+                            json_pack("{s:s, s:s}", "heads", f->heads ? heads : "", "profile", f->profile)))
+        err_set(e, ERR_NOMEM, "%s: out of memory for a copy", f->source.name);
     for (size_t i = 0; i < f->count && !e->code; i++)
         add_entry(f, &f->info[i], header, &at, e);
     if (!e->code && !(text = json_dumps(header, JSON_COMPACT)))

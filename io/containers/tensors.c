@@ -156,19 +156,19 @@ int tensors_read(struct tensor_file *f, size_t i, float *to, err *e)
     char name[ESCAPED_SIZE];
 
     if (!element_is_real(f->info[i].element))
-        return fault_set(e, FAULT_DTYPE, "%s: tensor %s is of %s; weights are float32, float16, bfloat16 or float64",
-                         f->source.name, escaped(name, f->info[i].name, strlen(f->info[i].name)),
-                         element_name(f->info[i].element));
-    if (f->info[i].count && f->reader->read(f, i, to, e))
-        fault_reader(e, f->reader->container);
-    return e->code;
+        fault_set(e, FAULT_DTYPE, "%s: tensor %s is of %s; weights are float32, float16, bfloat16 or float64",
+                  f->source.name, escaped(name, f->info[i].name, strlen(f->info[i].name)),
+                  element_name(f->info[i].element));
+    else if (f->info[i].count)
+        f->reader->read(f, i, to, e);
+    return fault_reader(e, f->reader->container);
 }
 
 int tensors_finish(struct tensor_file *f, err *e)
 {
-    if (f->reader->finish && f->reader->finish(f, e))
-        fault_reader(e, f->reader->container);
-    return e->code;
+    if (f->reader->finish)
+        f->reader->finish(f, e);
+    return fault_reader(e, f->reader->container);
 }
 
 int tensors_believed(const struct tensor_file *f, uint64_t numbers, err *e)
@@ -183,16 +183,22 @@ int tensors_believed(const struct tensor_file *f, uint64_t numbers, err *e)
 
 /* ---------------------------------------------------------------- for readers */
 
-static const char *keep_name(struct tensor_file *f, const char *name, size_t n)
+static const char *keep_name(struct tensor_file *f, const char *name, size_t n, err *e)
 {
     struct tensor_names *block = f->names;
     char *kept;
 
+    if ((f->names_bytes += n + 1) > limit_memory(f->source.size)) { /* one name again and again */
+        fault_set(e, FAULT_LIMIT, "%s: the names of its tensors are longer than the file", f->source.name);
+        return NULL;
+    }
     if (!block || n + 1 > block->size - block->used) {
         size_t size = n + 1 > NAMES_BLOCK ? n + 1 : NAMES_BLOCK;
 
-        if (!(block = malloc(sizeof *block + size)))
+        if (!(block = malloc(sizeof *block + size))) {
+            err_set(e, ERR_NOMEM, "%s: out of memory for its names", f->source.name);
             return NULL;
+        }
         *block = (struct tensor_names){f->names, 0, size};
         f->names = block;
     }
@@ -225,6 +231,14 @@ static int reserve(struct tensor_file *f, err *e)
     return 0;
 }
 
+/* Most tensors have the root of the one before. */
+static const char *keep_root(struct tensor_file *f, const char *root, size_t n, err *e)
+{
+    const char *before = f->count ? f->info[f->count - 1].root : NULL;
+
+    return before && strlen(before) == n && !memcmp(before, root, n) ? before : keep_name(f, root, n, e);
+}
+
 int tensors_add(struct tensor_file *f, const char *root, size_t root_size, const char *name, size_t name_size,
                 enum element element, int rank, const uint64_t *shape, err *e)
 {
@@ -239,13 +253,9 @@ int tensors_add(struct tensor_file *f, const char *root, size_t root_size, const
     if (memchr(root, '\0', root_size) || memchr(name, '\0', name_size))
         return fault_set(e, FAULT_PATH, "%s: a tensor is called '%s'", f->source.name, escaped(text, name, name_size));
     t = &f->info[f->count];
-    *t = (struct tensor_info){.root = keep_name(f, root, root_size),
-                              .name = keep_name(f, name, name_size),
-                              .element = element,
-                              .rank = rank,
-                              .place = f->count};
-    if (!t->root || !t->name)
-        return err_set(e, ERR_NOMEM, "%s: out of memory for its names", f->source.name);
+    *t = (struct tensor_info){.element = element, .rank = rank, .place = f->count};
+    if (!(t->root = keep_root(f, root, root_size, e)) || !(t->name = keep_name(f, name, name_size, e)))
+        return e->code;
     if (rank)
         memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
     if (!sizes_product(rank, shape, &t->count))

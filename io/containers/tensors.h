@@ -5,8 +5,8 @@
  * file is executed, imported or unpacked.
  *
  * What opening takes is limited: by limits.h, where a user can change numbers, and by the file's size.  No list or table is larger
- * than twice the file and 1 MiB; only a deflated pickle, of which a tenth of a percent may be in the file, has 1 MiB or a hundred
- * times what it is there. */
+ * than twice the file and 1 MiB, nor are all names together; only a deflated pickle may have 1 MiB, or a hundred times what it is
+ * in the file, and a deflated header of NumPy as much as its limit says. */
 #ifndef IO_CONTAINERS_TENSORS_H
 #define IO_CONTAINERS_TENSORS_H
 
@@ -55,7 +55,7 @@ struct tensor_file {
     struct tensor_options options;
     void *state;
     struct tensor_names *names; /* where all names live */
-    size_t info_capacity;
+    size_t info_capacity, names_bytes;
 };
 
 /* By path or from memory (which the caller keeps).  Errors carry the container and kinds of io/containers/fault.h. */

@@ -416,9 +416,10 @@ static int choose(const struct tensor_file *f, const archive *a, const struct te
         return fault_set(e, FAULT_UNSUPPORTED,
                          "%s: is a TorchScript program; save model.state_dict() with torch.save instead",
                          f->source.name);
-    *out = pth ? &pth_reader : &npz_reader;
-    if (pth || npz)
+    if (pth || npz) {
+        *out = pth ? &pth_reader : &npz_reader;
         return 0;
+    }
     return fault_set(e, FAULT_MAGIC, "%s: is a zip archive, and neither PyTorch's nor NumPy's", f->source.name);
 }
 

@@ -10,13 +10,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t to[FUZZ_NUMBERS];
     struct source source = source_memory("fuzz", data, size);
+    bool deflated = false;
     archive *a;
+    int status;
     err e = {0};
 
-    if (archive_open(&source, NULL, &a, &e)) {
+    fuzz_memory_limit(limit_memory(size));
+    status = archive_open(&source, NULL, &a, &e);
+    fuzz_memory_free();
+    if (status) {
         fuzz_failed(&e);
         return 0;
     }
+    for (size_t i = 0; i < archive_count(a); i++)
+        deflated = deflated || archive_entry(a, i)->method;
     for (size_t i = 0; i < archive_count(a) && i < 64; i++) {
         size_t found;
 
@@ -27,6 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_failed(&e);
     }
     archive_close(a);
-    fuzz_tensors(data, size, true);
+    fuzz_tensors(data, size, deflated);
     return 0;
 }

@@ -440,6 +440,12 @@ def with_storages(body, *storages):
                     [Entry("a/version", b"3\n")])
 
 
+def crowded():
+    """Entries of a memo that lie side by side where their places come from one well-known multiplier."""
+    i = np.arange(4 << 20, dtype=np.uint32)
+    return np.argsort(i * np.uint32(0x9E3779B1), kind="stable")[:65536]
+
+
 def pickles():
     p = b"\x80\x02"
     yield "empty", b"", "E_TRUNC"
@@ -469,6 +475,10 @@ def pickles():
     yield "dict-in-itself", p + b"}q\0Nh\0s.", "OK"
     yield "tuples", p + b"N" + b"\x85" * 60000 + b".", "OK"
     yield "tuples-many", p + b"N" + b"\x85" * 1000000 + b".", "E_LIMIT"
+    yield "memo-crowded", p + b"N" + b"".join(b"r" + struct.pack("<I", i) for i in crowded()) + b".", "OK"
+    text = b"X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20)
+    yield "decoded-again", p + b"(" + name("_codecs", "encode") + b"q\0" + text + short("latin1") + b"\x86q\x010" + b"h\0h\x01R0" * 100000 + b"t.", "E_LIMIT"
+    yield "place-long", p + b"(" + short("storage") + name("torch", "FloatStorage") + short("0") + text + b"K\1tQ.", "E_SYNTAX"
     yield "laughs", p + b"]q\0" + b"".join(b"](h" + bytes((i,)) + b"h" + bytes((i,)) + b"eq" + bytes((i + 1,)) + b"0h" + bytes((i + 1,))
                                          for i in range(200)) + b"0" * 200 + b".", "OK"
     yield "global-no-line", p + b"cos\nsystem", "E_TRUNC"

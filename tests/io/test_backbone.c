@@ -174,7 +174,7 @@ struct change {
     const char *skip, *misshape, *poison, *extra; /* tensors; an extra array */
     const char *skip_number;
     double heads, version;
-    const char *format;
+    const char *format, *version_text;
 };
 
 /* The array of a tensor. */
@@ -200,6 +200,8 @@ static void write_changed(const char *path, const struct change *change)
     GOOD(h5_write_text(file, "provenance", "", &e));
     GOOD(h5_write_text(file, "profile", "", &e));
     GOOD(h5_write_text(file, "format", change->format ? change->format : BACKBONE_FORMAT, &e));
+    if (change->version_text)
+        GOOD(h5_write_text(file, "format_version", change->version_text, &e));
     for (int i = 0; i < 4; i++)
         if (!change->skip_number || strcmp(change->skip_number, numbers[i]) != 0)
             GOOD(h5_write_number(file, numbers[i], values[i], &e));
@@ -244,6 +246,7 @@ static void everything_wrong_is_listed(void **state)
         {{.heads = 1e300}, {"out of range"}},
         {{.skip_number = "patch_size"}, {"there is no attribute patch_size"}},
         {{.skip_number = "format_version"}, {"is not a file of the backbone store"}},
+        {{.skip_number = "format_version", .version_text = "one"}, {"format_version"}},
         {{.version = 2}, {"format_version 2; this sluice reads 1"}},
         {{.format = "vit-results"}, {"its format is not vit-backbone"}},
         {{.extra = "/norm.bias"}, {"/norm.bias is no tensor"}},
