@@ -211,8 +211,9 @@ def cancelling(c):
     check(waiting.wait(["CANCELLED"]), "it is still there")
     running.wait(["RUNNING"], finished=1)
     done = running.call("cancel", running.folder)
-    check(done.returncode == 0 and "stopped" in done.stdout and "1 job of SLURM cancelled" in done.stdout, done)
+    check(done.returncode == 0 and "stopped" in done.stdout, done)
     running.wait(["CANCELLED", "FAILED"])  # FAILED: the run had stopped, and its job ended, before SLURM was asked to cancel it
+    check("1 job of SLURM cancelled" in done.stdout or running.show()["JobState"] == "FAILED", done)
     check(running.finished() < 9, "it was over before it was cancelled")
     running.environment["FAKE_SECONDS"] = "0.01"
     return running.submit()
@@ -272,7 +273,7 @@ def quickstart_is_done(job):
     if not job:
         return
     job.wait(["COMPLETED"], 300)
-    check(int(job.show()["Restarts"]) >= 2, f"it was done in {1 + int(job.show()['Restarts'])} jobs")
+    check(int(job.show()["Restarts"]) >= 1, "it was done in one job")
     check("out of time" in job.log(), job.log())
     check(results(job.folder) == results(HERE / "quickstart-calm"), "quickstart: other results than an undisturbed run")
     print(f"quickstart: done after {1 + int(job.show()['Restarts'])} starts")
