@@ -239,20 +239,10 @@ static int small(size_t size)
 
 static int check_format(h5 *file, const char *path, err *e)
 {
-    char *format = NULL;
-    double version = 0;
-
-    if (!h5_has_attribute(file, "format") || !h5_has_attribute(file, "format_version"))
-        return err_set(e, ERR_DAMAGED, "%s: is not a file of the backbone store; sluice backbone import reads others",
-                       path);
-    if (h5_read_text(file, "format", &format, e) || h5_read_number(file, "format_version", &version, e))
-        ; /* said */
-    else if (strcmp(format, BACKBONE_FORMAT) != 0)
-        err_set(e, ERR_DAMAGED, "%s: its format is not " BACKBONE_FORMAT, path);
-    else if (version != BACKBONE_FORMAT_VERSION)
-        err_set(e, ERR_DAMAGED, "%s: format_version %g; this sluice reads %d", path, version, BACKBONE_FORMAT_VERSION);
-    free(format);
-    return e->code;
+    if (h5_has_attribute(file, "format") && h5_has_attribute(file, "format_version"))
+        return h5_check_format(file, BACKBONE_FORMAT, BACKBONE_FORMAT_VERSION, e);
+    return err_set(e, ERR_DAMAGED, "%s: is not a file of the backbone store; sluice backbone import reads others",
+                   path);
 }
 
 /* The shape that the file's tensors imply. */

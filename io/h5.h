@@ -70,7 +70,9 @@ int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_
 int h5_range(h5 *file, const char *name, uint64_t *at, err *e);
 /* A descriptor of the open file for pread(), to be closed by the caller: it outlives the h5.  ERR_SYSTEM. */
 int h5_descriptor(h5 *file, int *fd, err *e);
-bool h5_has_attribute(h5 *file, const char *name);                 /* of / */
+bool h5_has_attribute(h5 *file, const char *name); /* of / */
+/* The attributes format and format_version must say this, where they are; ERR_DAMAGED, with E_MAGIC or E_VERSION. */
+int h5_check_format(h5 *file, const char *format, int version, err *e);
 int h5_read_text(h5 *file, const char *name, char **text, err *e); /* malloc'd */
 int h5_read_number(h5 *file, const char *name, double *value, err *e);
 /* "(3, 4)"; returns text. */

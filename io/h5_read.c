@@ -416,6 +416,27 @@ bool h5_has_attribute(h5 *file, const char *name)
     return has;
 }
 
+int h5_check_format(h5 *file, const char *format, int version, err *e)
+{
+    char *said = NULL;
+    double number;
+
+    if (h5_has_attribute(file, "format")) {
+        if (h5_read_text(file, "format", &said, e))
+            return fault_add(e, FAULT_MAGIC);
+        if (strcmp(said, format) != 0)
+            fault_set(e, FAULT_MAGIC, "%s: its format is not %s", file->path, format);
+        free(said);
+    }
+    if (e->code || !h5_has_attribute(file, "format_version"))
+        return e->code;
+    if (h5_read_number(file, "format_version", &number, e))
+        return fault_add(e, FAULT_VERSION);
+    if (number != version)
+        return fault_set(e, FAULT_VERSION, "%s: format_version %g; this sluice reads %d", file->path, number, version);
+    return 0;
+}
+
 static char *read_fixed_text(hid_t attribute, hid_t type, size_t size)
 {
     char *text = calloc(size + 1, 1);

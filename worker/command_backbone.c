@@ -48,9 +48,10 @@ static void print_help(void)
     fputs(help, stdout);
     for (int i = 0; i < PROFILE_COUNT; i++)
         printf("  %-9s %s\n", backbone_profiles[i].name, backbone_profiles[i].title);
-    puts("\nLimits, with how much is read if nothing else is said:");
+    puts("\nLimits: what is read if nothing else is said, and the most that can be asked for:");
     for (int i = 0; i < LIMIT_COUNT; i++)
-        printf("  %-18s %9llu %s\n", limit_name(i), (unsigned long long)limit_of(NULL, i), limit_counts(i));
+        printf("  %-18s %9llu %10llu  %s\n", limit_name(i), (unsigned long long)limit_of(NULL, i),
+               (unsigned long long)limit_highest(i), limit_counts(i));
     puts("\nExample: sluice backbone import checkpoint.pth --profile ibot21k --as vit-b16-ibot21k");
 }
 
@@ -219,23 +220,23 @@ static int take(int c, struct request *q, err *e)
         const char **text;
         int *number;
         bool *flag;
-    } const places[] = {{'a', &q->import.name, NULL, NULL},
-                        {'p', &q->import.profile, NULL, NULL},
-                        {'r', &q->import.root, NULL, NULL},
-                        {'x', &q->import.prefix, NULL, NULL},
-                        {'o', &q->out, NULL, NULL},
-                        {'s', NULL, &q->side, NULL},
-                        {'n', NULL, &q->import.heads, NULL},
-                        {'u', NULL, NULL, &q->import.allow_unknown},
-                        {'c', NULL, NULL, &q->import.container.ignore_crc},
-                        {'k', NULL, NULL, &q->import.container.strict_pickle},
-                        {'b', NULL, NULL, &q->import.container.npz_v2_is_bf16},
-                        {'f', NULL, NULL, &q->force},
-                        {'t', NULL, NULL, &q->tensors},
-                        {'j', NULL, NULL, &q->json}};
+        struct container_limits *limits;
+    } const places[] = {{'a', &q->import.name, NULL, NULL, NULL},
+                        {'p', &q->import.profile, NULL, NULL, NULL},
+                        {'r', &q->import.root, NULL, NULL, NULL},
+                        {'x', &q->import.prefix, NULL, NULL, NULL},
+                        {'o', &q->out, NULL, NULL, NULL},
+                        {'s', NULL, &q->side, NULL, NULL},
+                        {'n', NULL, &q->import.heads, NULL, NULL},
+                        {'u', NULL, NULL, &q->import.allow_unknown, NULL},
+                        {'c', NULL, NULL, &q->import.container.ignore_crc, NULL},
+                        {'k', NULL, NULL, &q->import.container.strict_pickle, NULL},
+                        {'b', NULL, NULL, &q->import.container.npz_v2_is_bf16, NULL},
+                        {'f', NULL, NULL, &q->force, NULL},
+                        {'t', NULL, NULL, &q->tensors, NULL},
+                        {'j', NULL, NULL, &q->json, NULL},
+                        {'l', NULL, NULL, NULL, &q->import.container.limits}};
 
-    if (c == 'l')
-        return limit_set(&q->import.container.limits, optarg, e);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (places[i].c != c)
             continue;
@@ -243,6 +244,8 @@ static int take(int c, struct request *q, err *e)
             *places[i].text = optarg;
         if (places[i].flag)
             *places[i].flag = true;
+        if (places[i].limits)
+            return limit_set(places[i].limits, optarg, e);
         if (places[i].number && !(*places[i].number = positive(optarg)))
             return err_set(e, ERR_USAGE, "--side and --heads are numbers above 0");
     }

@@ -151,8 +151,7 @@ static int parse(int argc, char **argv, struct arguments *out)
         wrong = "it is put together from data sets that are here already, so give no folder";
     else if (data_composition_by_name(out->kind) && for_files(out))
         wrong = "it is put together from data sets that are here already; --seed, --part-train, --part-test, "
-                "--allow-partial, "
-                "--decoded and --on-bad-image are for their own imports";
+                "--allow-partial, --decoded and --on-bad-image are for their own imports";
     else if (!out->name)
         wrong = "give --as NAME";
     else if (out->threads < 1)

@@ -5,7 +5,7 @@
 #include "io/backbones/importing.h"
 #include "io/backbones/recognise.h"
 
-enum { CLASSES_21K = 21843, CLASSES_1K = 1000 };
+enum { CLASSES_21K = 21843, CLASSES_1K = 1000, SIDE = 224 /* pixels, as all five were published */ };
 
 /* A tensor of the whole file by the end of its name. */
 static const struct tensor_info *ending(const struct importing *m, const char *root, const char *text)
@@ -58,10 +58,10 @@ static bool sine_positions(const struct backbone_weights *w)
 
 /* ---------------------------------------------------------------- from looks to a profile */
 
-/* The one network that all five backbones are. */
+/* The one network that all five backbones are, whatever images it has been made for since. */
 static bool is_vit_b16(const struct backbone_shape *s)
 {
-    return s->side == 224 && s->patch == 16 && s->width == 768 && s->depth == 12 && s->hidden == 3072;
+    return s->patch == 16 && s->width == 768 && s->depth == 12 && s->hidden == 3072;
 }
 
 static bool is_moco(const struct looks *l)
@@ -73,7 +73,7 @@ enum backbone_profile_id looks_profile(const struct looks *l)
 {
     bool bare = l->pickled && !*l->prefix && !l->head;
 
-    if (!is_vit_b16(l->shape))
+    if (!is_vit_b16(l->shape) || l->shape->side != SIDE)
         return PROFILE_TIMM;
     if (l->jax)
         return l->pre_logits ? PROFILE_SUP21K : PROFILE_TIMM;
@@ -161,13 +161,11 @@ static int choose_heads(struct importing *m, const struct looks *l, struct backb
 static const struct backbone_profile *said_profile(struct importing *m, const struct looks *l)
 {
     const struct backbone_profile *said = backbone_profile_by_name(m->file->profile);
-    struct backbone_shape published = *l->shape; /* it may have been resampled for another size of images */
     char text[ESCAPED_SIZE];
 
-    published.side = 224;
     if (!*m->file->profile)
         return NULL;
-    if (!said || (said != &backbone_profiles[PROFILE_TIMM] && !is_vit_b16(&published))) {
+    if (!said || (said != &backbone_profiles[PROFILE_TIMM] && !is_vit_b16(l->shape))) {
         import_note(m, "WARNING: the file says profile '%s', which %s",
                     escaped(text, m->file->profile, strlen(m->file->profile)),
                     said ? "is a ViT-B/16, and this is none" : "nobody knows");

@@ -34,16 +34,18 @@ int fault_add(err *e, enum fault kind)
     return fault_set(e, kind, "%s", plain.text);
 }
 
-/* Where the last kind is named, "E_TRUNC)"; NULL if the text ends otherwise.  Names of entries inside the file come before it. */
+/* Where the last kind is named, at "E_TRUNC)"; NULL if none is.  Names of entries inside the file come before it. */
 static const char *find_kind(const char *text, enum fault *kind)
 {
     const char *open = strrchr(text, '('), *at = open ? strstr(open, ": E_") : NULL;
+    size_t n;
 
     if (!open)
         return NULL;
     at = at ? at + 2 : open + 1;
+    n = strcspn(at, ")");
     for (int k = 1; k < FAULT_COUNT; k++)
-        if (strlen(faults[k].name) == strcspn(at, ")") && !memcmp(at, faults[k].name, strcspn(at, ")"))) {
+        if (strlen(faults[k].name) == n && !memcmp(at, faults[k].name, n)) {
             *kind = (enum fault)k;
             return at;
         }

@@ -1,7 +1,6 @@
 /* io/containers/hdf5_inside.c - tensors in HDF5 files as the library reads them: a backbone of the store (io/backbone.h), or what a
  * few lines of h5py write (docs/backbones.md), in the group "tensors" or without one.  The attributes may be left out; format,
  * format_version and patch_size must be right where they are.  io/h5.h has the other checks. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,25 +101,12 @@ static int check_patch(const struct tensor_file *f, double side, err *e)
 static int check_format(const struct tensor_file *f, err *e)
 {
     const struct hdf5 *h = f->state;
-    char *format = NULL;
-    double number;
+    double side;
 
-    if (h5_has_attribute(h->file, "format")) {
-        if (h5_read_text(h->file, "format", &format, e))
-            return fault_add(e, FAULT_MAGIC);
-        if (strcmp(format, BACKBONE_FORMAT) != 0)
-            fault_set(e, FAULT_MAGIC, "%s: its format is not " BACKBONE_FORMAT, f->source.name);
-        free(format);
-    }
-    if (!e->code && h5_has_attribute(h->file, "format_version") &&
-        (h5_read_number(h->file, "format_version", &number, e) || number != BACKBONE_FORMAT_VERSION))
-        return e->code ? fault_add(e, FAULT_VERSION)
-                       : fault_set(e, FAULT_VERSION, "%s: format_version %g; %d is read", f->source.name, number,
-                                   BACKBONE_FORMAT_VERSION);
-    if (!e->code && h5_has_attribute(h->file, "patch_size"))
-        return h5_read_number(h->file, "patch_size", &number, e) ? fault_add(e, FAULT_SHAPE)
-                                                                 : check_patch(f, number, e);
-    return e->code;
+    if (h5_check_format(h->file, BACKBONE_FORMAT, BACKBONE_FORMAT_VERSION, e) ||
+        !h5_has_attribute(h->file, "patch_size"))
+        return e->code;
+    return h5_read_number(h->file, "patch_size", &side, e) ? fault_add(e, FAULT_SHAPE) : check_patch(f, side, e);
 }
 
 static int inside_open(struct tensor_file *f, err *e)

@@ -29,10 +29,9 @@ static int over_limit(struct machine *m, enum container_limit which, const char 
     return limit_fault(m->options->limits, which, m->e, "%s: pickle, byte %zu: %s", m->where, m->op_at, what);
 }
 
-static bool too_much(struct machine *m)
+static int too_much(struct machine *m)
 {
-    machine_fault(m, FAULT_LIMIT, "takes more memory than a file of its size may");
-    return false;
+    return machine_fault(m, FAULT_LIMIT, "takes more memory than a file of its size may");
 }
 
 bool machine_room(struct machine *m, void *array, size_t count, size_t *capacity, size_t each)
@@ -43,7 +42,7 @@ bool machine_room(struct machine *m, void *array, size_t count, size_t *capacity
     if (count < *capacity)
         return true;
     if (count >= most)
-        return too_much(m);
+        return !too_much(m);
     wanted = wanted < most ? wanted : most;
     if (!(bigger = realloc(*at, wanted * each))) {
         err_set(m->e, ERR_NOMEM, "%s: out of memory for the values of a pickle", m->where);
@@ -58,7 +57,7 @@ pickle_value machine_node(struct machine *m, struct node node)
 {
     pickle *p = m->p;
 
-    if (p->nodes_count >= m->values_most) {
+    if (p->nodes_count >= limit_of(m->options->limits, LIMIT_PICKLE_VALUES)) {
         over_limit(m, LIMIT_PICKLE_VALUES, "one value more");
         return PICKLE_ABSENT;
     }
@@ -89,7 +88,8 @@ int machine_push_node(struct machine *m, struct node node)
 static uint32_t reserve_items(struct machine *m, size_t n)
 {
     pickle *p = m->p;
-    size_t first = p->items_count, most = m->memory / sizeof *p->items, values = ITEMS_A_VALUE * m->values_most;
+    size_t first = p->items_count, most = m->memory / sizeof *p->items,
+           values = ITEMS_A_VALUE * (size_t)limit_of(m->options->limits, LIMIT_PICKLE_VALUES);
     size_t wanted = p->items_capacity ? p->items_capacity : 64;
     pickle_value *bigger;
 
@@ -453,7 +453,7 @@ static int memo_grow(struct machine *m)
     struct memo_slot *bigger;
 
     if (m->memo_capacity >= most)
-        return too_much(m), m->e->code;
+        return too_much(m);
     capacity = capacity < most ? capacity : most;
     if (!(bigger = malloc(capacity * sizeof *bigger)))
         return err_set(m->e, ERR_NOMEM, "%s: out of memory for the memo of a pickle", m->where);
@@ -717,13 +717,11 @@ static int step(struct machine *m)
 int pickle_read(const char *where, const void *bytes, size_t size, const struct pickle_options *options, size_t *used,
                 pickle **out, err *e)
 {
-    uint64_t memory = limit_memory(options->file_size ? options->file_size : size);
     struct machine m = {.options = options,
                         .where = where,
                         .bytes = bytes,
                         .size = size,
-                        .memory = (size_t)memory,
-                        .values_most = (size_t)limit_of(options->limits, LIMIT_PICKLE_VALUES),
+                        .memory = (size_t)limit_memory(options->file_size ? options->file_size : size),
                         .constants = {PICKLE_ABSENT, PICKLE_ABSENT, PICKLE_ABSENT},
                         .e = e};
 

@@ -48,8 +48,8 @@ struct machine {
     const struct pickle_options *options;
     const char *where;
     const uint8_t *bytes;
-    size_t size, at, op_at;                    /* op_at: where the opcode at work stands */
-    size_t memory, values_most, decoded_bytes; /* memory: limit_memory() */
+    size_t size, at, op_at;       /* op_at: where the opcode at work stands */
+    size_t memory, decoded_bytes; /* memory: limit_memory() */
     pickle_value *stack;
     size_t stack_count, stack_capacity;
     uint32_t *marks; /* heights of the stack */
