@@ -100,7 +100,8 @@ static int cancel(const struct folder *f, int *jobs, struct targets *t, err *e)
             wait_for(&t->list[i], e);
     if (!e->code)
         batch_cancel_jobs(f->root, jobs, e);
-    for (int i = 0; i < t->count && !e->code; i++) /* only now: a job script reads from it that it must not go on */
+    /* A job's script reads from it that it must not go on, also while SLURM ends it: then it stays until the next run begins. */
+    for (int i = 0; i < t->count && !e->code && !*jobs; i++)
         if (t->list[i].running)
             folder_clear_stop(&t->list[i].folder);
     return e->code;

@@ -42,7 +42,7 @@ int folder_freeze(const struct folder *f, const struct sweep *sweep, const char 
 /* Remove what earlier runs that were killed have left behind. */
 void folder_sweep_up(const struct folder *f);
 
-/* Write `stop`, or look for it, or take it away. */
+/* Write `stop`, or look for it, or take it away, as a run does when it begins. */
 int folder_ask_stop(const struct folder *f, const char *who, err *e);
 bool folder_stop_asked(const struct folder *f, char *who, size_t size);
 void folder_clear_stop(const struct folder *f);

@@ -364,7 +364,7 @@ int launch_run(const struct launch_options *o, bool *stopped, err *e)
         show_live(o, since, &view);
     live_view_end(&view);
     end_by_force(o->folder, job); /* whatever is left of it */
-    if (asked) /* what `sluice cancel` asked for it takes back itself, when the job script can no longer go on */
+    if (asked)                    /* what `sluice cancel` asked for stands: the job script reads it */
         folder_clear_stop(o->folder);
     *stopped = last_signal != 0;
     return 0;

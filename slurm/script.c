@@ -311,9 +311,10 @@ static const char wait_for_it[] =
     "\n";
 
 /* Have the job run again. */
-static const char again_requeue[] = "again() { # this job, once more; where that is forbidden, another one like it\n"
-                                    "    scontrol requeue \"$job\" || submit\n"
-                                    "}\n\n";
+static const char again_requeue[] =
+    "again() { # this job, once more; where that is forbidden, another one like it\n"
+    "    scontrol requeue \"$job\" || [[ $last == TERM ]] || submit # it was being cancelled\n"
+    "}\n\n";
 static const char again_resubmit[] = "again() {\n"
                                      "    submit\n"
                                      "}\n\n";

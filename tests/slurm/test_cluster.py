@@ -180,13 +180,13 @@ def node(c, name, state):
 
 def nodes_fail(c):
     """A drained node lets its job end; a node that fails gives its job back to the queue."""
-    drained = Job(c, "drained", "exclude: n1, time: 10m", seconds=0.3).submit()
+    drained = Job(c, "drained", "exclude: n1, time: 10m", seconds=0.5).submit()
     drained.wait(["RUNNING"], finished=1)
     node(c, "n2", "DRAIN")
     drained.wait(["COMPLETED"])
     check(drained.show()["Restarts"] == "0", "draining has ended a job")
     node(c, "n2", "RESUME")
-    failed = Job(c, "failed", "exclude: n1, time: 10m", seconds=0.5).submit()
+    failed = Job(c, "failed", "exclude: n1, time: 10m", seconds=1).submit()
     failed.wait(["RUNNING"], finished=1)
     node(c, "n2", "DOWN")  # its slurmd answers, so it will soon be back in service
     failed.wait(["PENDING"])
@@ -195,7 +195,7 @@ def nodes_fail(c):
 
 def preemption(c):
     """A job that has to make room comes back by itself."""
-    preempted = Job(c, "preempted", "exclude: n1, time: 10m", seconds=0.5).submit()
+    preempted = Job(c, "preempted", "exclude: n1, time: 10m", seconds=1).submit()
     preempted.wait(["RUNNING"], finished=1)
     c.run(["sbatch", "--partition=urgent", "--nodelist=n2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"])
     preempted.wait(["PENDING"])
@@ -204,7 +204,7 @@ def preemption(c):
 
 def cancelling(c):
     """sluice cancel ends a running job, which does not come again, and one that waits; submitting again continues."""
-    running = Job(c, "stopped", "exclude: n2, time: 10m", seconds=0.5).submit()
+    running = Job(c, "stopped", "exclude: n2, time: 10m", seconds=2).submit()
     waiting = Job(c, "waiting", "additional: [--hold]").submit()
     done = waiting.call("cancel", waiting.folder)
     check(done.returncode == 0 and "1 job of SLURM cancelled" in done.stdout, done)
@@ -290,11 +290,10 @@ def tests(c):
     small = quickstart(c)
     # SLURM's signal comes 10 to 40 s before the limit: nine stages of 6 s never fit.
     short = Job(c, "short", "exclude: n2, time: 60s", seconds=6).submit()
-    killed = Job(c, "killed", "exclude: n2, launcher: srun, time: 10m", seconds=0.5).submit()
-    cancelled = Job(c, "cancelled", "exclude: n2, time: 10m", seconds=1).submit()
-    requeued = Job(c, "requeued", "exclude: n2, time: 10m", seconds=0.5).submit()
     nasty = nasty_values(c)
-
+    killed = Job(c, "killed", "exclude: n2, launcher: srun, time: 10m", seconds=2).submit()
+    cancelled = Job(c, "cancelled", "exclude: n2, time: 10m", seconds=2).submit()
+    requeued = Job(c, "requeued", "exclude: n2, time: 10m", seconds=2).submit()
     cancelled.wait(["RUNNING"], finished=1)
     c.run(["scancel", cancelled.id])
     requeued.wait(["RUNNING"], finished=1)

@@ -533,6 +533,7 @@ static void test_another_job(void **state)
         {"slurm: {ranks_per_node: 1}\n", "", "scontrol requeue 17\n", NULL},
         {"slurm: {ranks_per_node: 1}\n", "scontrol", "", "99\n"},
         {"slurm: {ranks_per_node: 1}\n", "scontrol sbatch", "", NULL},
+        {"slurm: {ranks_per_node: 1}\n", "scontrol TERM", "", NULL}, /* the job is cancelled at that moment */
         {"slurm: {ranks_per_node: 1, continue: resubmit}\n", "", "", "99\n"},
         {"slurm: {ranks_per_node: 1, continue: no}\n", "", "", NULL},
     };
@@ -851,10 +852,10 @@ static int prepare(void **state)
     unlink("pwned");
     unlink("requeued");
     write_file("sluice", stub_sluice, 0755);
-    write_file(
-        "bin/scontrol",
-        "#!/bin/bash\n[[ $STUB_REFUSE == *scontrol* ]] && exit 1\necho \"scontrol $*\" >\"$STUB_FOLDER/requeued\"\n",
-        0755);
+    write_file("bin/scontrol",
+               "#!/bin/bash\n[[ $STUB_REFUSE == *TERM* ]] && kill -s TERM $PPID\n"
+               "[[ $STUB_REFUSE == *scontrol* ]] && exit 1\necho \"scontrol $*\" >\"$STUB_FOLDER/requeued\"\n",
+               0755);
     write_file("bin/sbatch",
                "#!/bin/bash\n[[ $STUB_REFUSE == *sbatch* ]] && exit 1\necho \"sbatch $*\" >\"$STUB_FOLDER/requeued\"\n"
                "echo '99;cluster'\n",

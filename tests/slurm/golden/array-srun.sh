@@ -93,7 +93,7 @@ submit() { # this element's successor
 }
 
 again() { # this job, once more; where that is forbidden, another one like it
-    scontrol requeue "$job" || submit
+    scontrol requeue "$job" || [[ $last == TERM ]] || submit # it was being cancelled
 }
 
 touch "$began"

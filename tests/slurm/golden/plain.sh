@@ -88,7 +88,7 @@ submit() { # this job's successor
 }
 
 again() { # this job, once more; where that is forbidden, another one like it
-    scontrol requeue "$job" || submit
+    scontrol requeue "$job" || [[ $last == TERM ]] || submit # it was being cancelled
 }
 
 touch "$began"
