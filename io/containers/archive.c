@@ -35,7 +35,8 @@ struct archive {
     struct archive_entry *entries;
     size_t count;
     uint64_t directory_at, directory_size;
-    char *names; /* of all entries, terminated */
+    uint64_t end_at; /* of the end record */
+    char *names;     /* of all entries, terminated */
     struct names index;
     zip_t *zip;
     uint64_t position; /* of libzip's reading */
@@ -69,7 +70,8 @@ static uint64_t u64(const unsigned char *at)
 /* ---------------------------------------------------------------- the end record */
 
 struct end {
-    uint64_t at; /* the first byte of the records that end the file */
+    uint64_t record_at; /* of the record that is found by its comment */
+    uint64_t at;        /* the first byte of the records that end the file */
     uint64_t entries, directory_size, directory_at;
 };
 
@@ -160,8 +162,9 @@ static int read_end(const struct source *s, const struct container_limits *limit
     unsigned char plain[END_SIZE] = {0}, signature[4];
     bool wide = false;
 
-    if (find_end(s, plain, &end->at, e))
+    if (find_end(s, plain, &end->record_at, e))
         return e->code;
+    end->at = end->record_at;
     if (u16(plain + 4) || u16(plain + 6) || u16(plain + 8) != u16(plain + 10))
         return fault_set(e, FAULT_UNSUPPORTED, "%s: a zip archive of several disks", s->name);
     end->entries = u16(plain + 10);
@@ -307,6 +310,7 @@ static int read_directory(archive *a, const struct end *end, err *e)
 
     a->directory_at = end->directory_at;
     a->directory_size = end->directory_size;
+    a->end_at = end->record_at;
     a->entries = calloc((size_t)end->entries + 1, sizeof *a->entries);
     a->names = names = malloc((size_t)(end->directory_size + end->entries) + 1);
     if (!bytes || !a->entries || !a->names)
@@ -379,6 +383,15 @@ static int check_overlaps(const archive *a, err *e)
 
 /* ---------------------------------------------------------------- libzip over a source */
 
+/* libzip 1.7 tries everything in the last 64 KiB that looks like an end record, and believes how many entries it says.  It is to
+ * see only the one that was checked, in the read that it searches. */
+static void hide_other_ends(const archive *a, unsigned char *data, size_t n)
+{
+    for (size_t i = 0; n - i >= 4; i++)
+        if (u32(data + i) == SIGNATURE_END && a->position + i != a->end_at)
+            data[i] = 0;
+}
+
 static zip_int64_t feed_read(archive *a, void *data, zip_uint64_t n)
 {
     uint64_t left = a->source->size - a->position;
@@ -389,6 +402,8 @@ static zip_int64_t feed_read(archive *a, void *data, zip_uint64_t n)
         zip_error_set(&a->error, ZIP_ER_READ, 0);
         return -1;
     }
+    if (!a->zip) /* it is opening the archive */
+        hide_other_ends(a, data, (size_t)n);
     a->position += n;
     return (zip_int64_t)n;
 }
