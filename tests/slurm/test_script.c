@@ -456,6 +456,7 @@ static void prepare_job(const char *record, const char *name)
     unlink("arguments");
     unlink("got");
     write_file("out/checkpoints/a.h5", "", 0644);
+    write_file("out/stop", "", 0644); /* asked of a job before this one */
     if (*record)
         write_file(name, record, 0644);
     else
@@ -484,6 +485,7 @@ static void test_ends(void **state)
         {"the signal before the end", "", "", "USR1", "", 75, true, "1\n"},
         {"the other signal", "", "", "USR2", "", 75, true, "1\n"},
         {"told to end", "", "", "TERM", "", 75, false, NULL},
+        {"cancelled", "75", "stop", "", "1\n", 75, false, "1\n"},
     };
     char program[2100], out[2100];
     struct script_paths paths = {program, "/x.yaml", out, NULL, 0, {0}};

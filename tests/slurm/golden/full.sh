@@ -81,10 +81,10 @@ incomplete() { # run again?  A crash counts too
     ((status == 75 || status > 128))
 }
 
-cancelled() { # sluice cancel has asked the run to stop, and is about to end the job
+cancelled() { # since the job began, sluice cancel has asked the run to stop, and is about to end the job
     local out
     for out in "${outs[@]}"; do
-        [[ ! -e $out/stop ]] || return 0
+        [[ ! $out/stop -nt $began ]] || return 0
     done
     return 1
 }
