@@ -100,11 +100,13 @@ static int cancel(const struct folder *f, int *jobs, struct targets *t, err *e)
             wait_for(&t->list[i], e);
     if (!e->code)
         batch_cancel_jobs(f->root, jobs, e);
-    /* A job's script reads from it that it must not go on, also while SLURM ends it: then it stays until the next run begins. */
-    for (int i = 0; i < t->count && !e->code && !*jobs; i++)
+    /* While SLURM ends a job, its script reads from `stop` that it must not go on; the next run takes it away. */
+    if (e->code || *jobs)
+        return e->code;
+    for (int i = 0; i < t->count; i++)
         if (t->list[i].running)
             folder_clear_stop(&t->list[i].folder);
-    return e->code;
+    return 0;
 }
 
 int command_cancel(int argc, char **argv)
