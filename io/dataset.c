@@ -2,6 +2,7 @@
 #include "io/dataset.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +12,9 @@
 
 #include "io/dataset_internal.h"
 #include "io/datasets/kinds.h"
-#include "io/h5.h"
 #include "io/image_pack.h"
+#include "io/image_pack_contents.h"
 #include "io/places.h"
-
-static const size_t part_limit = (size_t)16 << 30; /* bytes of the pixels of one part in memory */
 
 /* A data set that is read from its IDX files without import, by its kind of that name. */
 struct known {
@@ -61,14 +60,15 @@ struct image_places {
     const char *path; /* for messages */
     enum dataset_part part;
     uint64_t at;
-    size_t image_bytes; /* of each; 0: they end where `ends` says */
-    int64_t *ends;      /* (count) counted from `at` */
+    size_t image_bytes;  /* of each; 0: they end where `ends` says */
+    const int64_t *ends; /* (count) counted from `at` */
 };
 
 struct blocks {
-    void *pixels[DATASET_PARTS], *labels[DATASET_PARTS];
+    void *pixels[DATASET_PARTS], *labels[DATASET_PARTS]; /* of IDX files */
+    struct image_pack_contents pack;
     struct image_places places[DATASET_PARTS];
-    int fd; /* of a pack whose images are on the disk; -1: none */
+    int fd; /* of a pack; -1: none */
     char *path;
 };
 
@@ -79,12 +79,13 @@ void dataset_close(struct dataset *d)
     for (int part = 0; b && part < DATASET_PARTS; part++) {
         free(b->pixels[part]);
         free(b->labels[part]);
-        free(b->places[part].ends);
     }
-    if (b && b->fd >= 0)
-        close(b->fd);
-    if (b)
+    if (b) {
+        image_pack_contents_free(&b->pack);
+        if (b->fd >= 0)
+            close(b->fd);
         free(b->path);
+    }
     free(b);
     free(d->class_names);
     free(d->notes);
@@ -102,21 +103,6 @@ static int start(struct dataset *d, const char *path, err *e)
     b->fd = -1;
     b->path = strdup(path);
     return b->path ? 0 : err_set(e, ERR_NOMEM, "%s: out of memory", path);
-}
-
-/* Hand a part its arrays, which the data set now owns. */
-static void part_give(struct dataset *d, enum dataset_part part, const size_t shape[4], void *pixels, void *labels)
-{
-    struct blocks *b = d->memory;
-
-    b->pixels[part] = pixels;
-    b->labels[part] = labels;
-    d->part[part] = (struct image_set){.count = shape[0],
-                                       .height = (int)shape[1],
-                                       .width = (int)shape[2],
-                                       .channels = (int)shape[3],
-                                       .pixels = pixels,
-                                       .labels = labels};
 }
 
 /* Take the names of the classes, one a line. */
@@ -365,14 +351,30 @@ static int notes_take(struct dataset *d, const struct image_source *s, err *e)
     return 0;
 }
 
+/* Describe the images of a part. */
+static void part_set(struct dataset *d, enum dataset_part part, const size_t shape[4], const uint8_t *pixels,
+                     const int32_t *labels)
+{
+    d->part[part] = (struct image_set){.count = shape[0],
+                                       .height = (int)shape[1],
+                                       .width = (int)shape[2],
+                                       .channels = (int)shape[3],
+                                       .pixels = pixels,
+                                       .labels = labels};
+}
+
 /* What a source has read, whose arrays the data set takes over. */
 static int source_take(struct dataset *d, struct image_source *s, err *e)
 {
+    struct blocks *b = d->memory;
+
     for (int part = 0; part < DATASET_PARTS; part++) {
         struct source_part *p = &s->part[part];
         const size_t shape[] = {p->count, (size_t)s->height, (size_t)s->width, (size_t)s->channels};
 
-        part_give(d, (enum dataset_part)part, shape, p->pixels, p->labels);
+        part_set(d, (enum dataset_part)part, shape, p->pixels, p->labels);
+        b->pixels[part] = p->pixels;
+        b->labels[part] = p->labels;
         p->pixels = NULL;
         p->labels = NULL;
     }
@@ -397,145 +399,90 @@ static int idx_open(const struct known *k, const char *folder, struct dataset *d
 
 /* ---------------------------------------------------------------- HDF5 packs */
 
-/* Leave images of one size on the disk; false if they are stored in chunks. */
-static bool pixels_on_disk(h5 *file, enum dataset_part part, struct dataset *d, struct image_places *p, size_t shape[4],
-                           err *e)
+/* `ends` must rise to the length of `files`. */
+static int check_ends(const char *path, enum dataset_part part, const struct image_pack_part *p, err *e)
 {
     char name[40];
-    int rank;
-    size_t dims[H5_MAX_RANK];
-
-    if (h5_shape(file, dataset_array_name(name, part, "images"), &rank, dims, e) || rank != 4 ||
-        h5_range(file, name, &p->at, e) || !p->at)
-        return false;
-    memcpy(shape, dims, 4 * sizeof *shape);
-    p->image_bytes = shape[1] * shape[2] * shape[3];
-    d->part[part].places = p;
-    return true;
-}
-
-/* Files: `ends` must rise to the length of `files`. */
-static int files_on_disk(h5 *file, const char *path, enum dataset_part part, struct dataset *d, struct image_places *p,
-                         size_t shape[4], err *e)
-{
-    char name[40];
-    size_t bytes[H5_MAX_RANK];
-    int rank;
-    void *ends = NULL;
     int64_t last = 0;
 
-    if (h5_shape(file, dataset_array_name(name, part, "files"), &rank, bytes, e) || h5_range(file, name, &p->at, e))
-        return e->code;
-    if (rank != 1 || !p->at)
-        return err_set(e, ERR_DAMAGED, "%s: %s is not a row of bytes in one piece", path, name);
-    if (h5_read_alloc(file, dataset_array_name(name, part, "ends"), H5_I64, 1, shape, part_limit, &ends, e))
-        return e->code;
-    p->ends = ends;
-    for (size_t i = 0; i < shape[0]; last = p->ends[i++])
-        if (p->ends[i] <= last || (uint64_t)p->ends[i] > bytes[0])
+    dataset_array_name(name, part, "files");
+    for (size_t i = 0; i < p->ends_count; last = p->ends[i++])
+        if (p->ends[i] <= last || (uint64_t)p->ends[i] > p->bytes)
             return err_set(e, ERR_DAMAGED, "%s: %s: image %zu ends at %lld of %zu bytes, the one before at %lld", path,
-                           name, i, (long long)p->ends[i], bytes[0], (long long)last);
-    if ((uint64_t)last != bytes[0])
+                           name, i, (long long)p->ends[i], p->bytes, (long long)last);
+    if ((uint64_t)last != p->bytes)
         return err_set(e, ERR_DAMAGED, "%s: %s: the last image ends at %lld of %zu bytes", path, name, (long long)last,
-                       bytes[0]);
-    d->part[part].places = p;
+                       p->bytes);
+    if (p->labels_count != p->ends_count || !p->ends_count)
+        return err_set(e, ERR_DAMAGED, "%s: %s has %zu images and %zu labels", path, part_names[part], p->ends_count,
+                       p->labels_count);
     return 0;
 }
 
-static int part_labels(h5 *file, enum dataset_part part, size_t *count, void **labels, err *e)
-{
-    char name[40];
-
-    return h5_read_alloc(file, dataset_array_name(name, part, "labels"), H5_I32, 1, count, part_limit, labels, e);
-}
-
-static int pack_part(h5 *file, const char *path, enum dataset_part part, struct dataset *d, err *e)
+static int pack_part(const char *path, enum dataset_part part, struct dataset *d, err *e)
 {
     struct blocks *b = d->memory;
-    struct image_places *p = &b->places[part];
-    char name[40];
-    size_t shape[4] = {0}, labels_count = 0;
-    void *pixels = NULL, *labels = NULL;
-    bool files = h5_has(file, dataset_array_name(name, part, "files"));
+    const struct image_pack_part *p = &b->pack.part[part];
+    const size_t files[4] = {p->ends_count};
 
-    *p = (struct image_places){.fd = b->fd, .path = b->path, .part = part};
-    if (files)
-        files_on_disk(file, path, part, d, p, shape, e);
-    else if (!pixels_on_disk(file, part, d, p, shape, e))
-        h5_read_alloc(file, dataset_array_name(name, part, "images"), H5_U8, 4, shape, part_limit, &pixels, e);
-    if (!e->code && !part_labels(file, part, &labels_count, &labels, e)) {
-        if (!files)
-            shape_check(path, part_names[part], shape, labels_count, e);
-        else if (labels_count != shape[0] || !labels_count)
-            err_set(e, ERR_DAMAGED, "%s: %s has %zu images and %zu labels", path, part_names[part], shape[0],
-                    labels_count);
-    }
-    part_give(d, part, shape, pixels, labels);
-    d->part[part].places = pixels ? NULL : p;
-    return e->code;
+    if (p->files ? check_ends(path, part, p, e) : shape_check(path, part_names[part], p->shape, p->labels_count, e))
+        return e->code;
+    part_set(d, part, p->files ? files : p->shape, p->pixels, p->labels);
+    b->places[part] = (struct image_places){
+        .fd = b->fd, .path = b->path, .part = part, .at = p->at, .ends = p->files ? p->ends : NULL};
+    if (!p->files)
+        b->places[part].image_bytes = p->bytes / p->shape[0];
+    if (!p->pixels)
+        d->part[part].places = &b->places[part];
+    return 0;
 }
 
 /* How the pack's files are decoded. */
-static int pack_mode(h5 *file, const char *path, unsigned *mode, err *e)
+static int pack_mode(const char *path, const char *decoding, unsigned *mode, err *e)
 {
-    char *text;
-    err none = {0};
-
-    *mode = PICTURE_STRICT;
-    if (h5_read_text(file, DATASET_DECODING, &text, &none))
-        return 0;
-    if (strcmp(text, DATASET_LENIENT))
-        err_set(e, ERR_DAMAGED, "%s: attribute %s is not '%s', the only one that is known", path, DATASET_DECODING,
-                DATASET_LENIENT);
-    *mode = PICTURE_LENIENT;
-    free(text);
-    return e->code;
+    *mode = decoding ? PICTURE_LENIENT : PICTURE_STRICT;
+    if (decoding && strcmp(decoding, DATASET_LENIENT))
+        return err_set(e, ERR_DAMAGED, "%s: attribute %s is not '%s', the only one that is known", path,
+                       DATASET_DECODING, DATASET_LENIENT);
+    return 0;
 }
 
 /* The digest that was recorded, or computed where none was. */
-static int pack_digest(h5 *file, const char *path, struct dataset *d, err *e)
+static int pack_digest(const char *path, const char *hex, struct dataset *d, err *e)
 {
-    char *hex;
-    err none = {0};
-
-    if (h5_read_text(file, DATASET_DIGEST, &hex, &none))
+    if (!hex)
         return content_digest(d, &d->digest, e);
     if (!digest_from_hex(hex, &d->digest))
-        err_set(e, ERR_DAMAGED, "%s: attribute %s is not 32 hexadecimal digits", path, DATASET_DIGEST);
-    free(hex);
-    return e->code;
+        return err_set(e, ERR_DAMAGED, "%s: attribute %s is not 32 hexadecimal digits", path, DATASET_DIGEST);
+    return 0;
 }
 
-static int pack_read(h5 *file, const char *path, struct dataset *d, err *e)
+static int pack_take(const char *path, struct dataset *d, err *e)
 {
-    struct blocks *b = d->memory;
-    char *lines = NULL;
+    const struct image_pack_contents *pack = &((struct blocks *)d->memory)->pack;
     unsigned mode;
 
-    if (h5_descriptor(file, &b->fd, e) || h5_read_text(file, "class_names", &lines, e))
+    if (classes_take(d, path, pack->class_names, e) || pack_mode(path, pack->decoding, &mode, e))
         return e->code;
-    classes_take(d, path, lines, e);
-    free(lines);
-    if (!e->code)
-        pack_mode(file, path, &mode, e);
-    for (int part = 0; part < DATASET_PARTS && !e->code; part++) {
-        pack_part(file, path, part, d, e);
+    for (int part = 0; part < DATASET_PARTS; part++) {
+        if (pack_part(path, part, d, e))
+            return e->code;
         d->part[part].mode = mode;
     }
-    if (e->code || check(d, path, e))
-        return e->code;
-    return pack_digest(file, path, d, e);
+    return check(d, path, e) ? (int)e->code : pack_digest(path, pack->digest, d, e);
 }
 
 static int pack_open(const char *path, struct dataset *d, err *e)
 {
-    h5 *file;
+    struct blocks *b = d->memory;
+    struct stat status;
 
-    if (h5_open(path, &file, e))
-        return e->code;
-    pack_read(file, path, d, e);
-    h5_close(file);
-    return e->code;
+    if ((b->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0 || fstat(b->fd, &status))
+        return err_set(e, errno == ENOENT || errno == ENOTDIR ? ERR_MISSING : ERR_DAMAGED, "%s: %s", path,
+                       strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return err_set(e, ERR_DAMAGED, "%s: is not a file", path);
+    return image_pack_contents_read(path, b->fd, &b->pack, e) ? (int)e->code : pack_take(path, d, e);
 }
 
 int dataset_open_pack(const char *path, struct dataset *out, err *e)

@@ -3,8 +3,8 @@
  * A data set is found by name, in this order in each of the folders of SLUICE_DATA (separated by colons), /usr/share/datasets
  * and ~/.local/share/sluice/data:
  *   any name               NAME.h5, an HDF5 pack (io/image_pack.h).  Arrays train/images (count, height, width, channels) of
- *                          bytes may also be stored in chunks and compressed, as h5py does when asked to: then they are read
- *                          into memory
+ *                          bytes may also be stored in other chunks and compressed, as h5py does when asked to: then they are
+ *                          read into memory
  *   fashion-mnist, mnist   four IDX files, plain or gzipped, in NAME/, NAME/raw/ or torchvision's folder (one row of the table
  *                          in dataset.c each), read as an import reads them (datasets/source.h), with its kinds of faults: all
  *                          images must be there, and fewer are for an import to allow

@@ -1,7 +1,7 @@
 /* io/h5.c - see h5.h: files, their errors, types and digests.  Arrays are in h5_write.c and h5_read.c.
  *
- * Files use HDF5's 1.8 format, whose metadata carries checksums: a flipped byte there is found by HDF5 itself, one in
- * the data of an array by h5_verify(). */
+ * Files use HDF5's 1.8 format, those around arrays on the disk that of 1.10.  The metadata of both carries checksums: a
+ * flipped byte there is found by HDF5 itself, one in the data of an array by h5_verify(). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,12 +186,12 @@ static h5 *h5_new(const char *path)
     return file;
 }
 
-/* Begin to compose a file whose disk is open. */
-static int compose(h5 *file, hid_t access, h5 **out, err *e)
+/* Begin to compose a file whose disk is open, in the format of that version of HDF5. */
+static int compose(h5 *file, hid_t access, H5F_libver_t version, h5 **out, err *e)
 {
     hid_t create = h5_create_list(H5P_FILE_CREATE);
 
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
+    H5Pset_libver_bounds(access, version, version);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     file->id = H5Fcreate(file->disk.temporary, H5F_ACC_TRUNC, create, access);
     file->writing = true;
@@ -219,7 +219,7 @@ int h5_create(const char *path, h5 **out, err *e)
     }
     access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_core(access, MEMORY_STEP, false);
-    compose(file, access, out, e);
+    compose(file, access, H5F_LIBVER_V18, out, e);
     H5Pclose(access);
     return *out ? 0 : (int)e->code;
 }
@@ -243,7 +243,7 @@ int h5_create_around(struct atomic_file *disk, uint64_t size, h5 **out, err *e)
                          e)) /* to where the rest begins */
             h5_close(file);
         else
-            compose(file, access, out, e);
+            compose(file, access, H5F_LIBVER_V110, out, e); /* 1.8 has an index of every chunk */
     }
     H5Pclose(access);
     return *out ? 0 : (int)e->code;
@@ -277,12 +277,14 @@ int h5_open(const char *path, h5 **out, err *e)
     return 0;
 }
 
-/* Write what is around the arrays on the disk. */
+/* Write what is around the arrays on the disk.  The file is closed before: the 1.10 format marks open ones. */
 static int spill_around(h5 *file, err *e)
 {
     struct h5_around *a = file->around;
+    herr_t closed = H5Fclose(file->id);
 
-    if (H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0 || a->end < a->gap_end || !h5_around_reserve(a, a->end - a->gap_end))
+    file->id = -1;
+    if (closed < 0 || a->end < a->gap_end || !h5_around_reserve(a, a->end - a->gap_end))
         return h5_fail(file, ERR_NOMEM, "", "cannot be completed in memory", e);
     if (atomic_write(&file->disk, a->back, a->back_size, e))
         return e->code;

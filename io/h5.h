@@ -36,8 +36,9 @@ int h5_commit(h5 *file, struct digest *digest, err *e);
 struct atomic_file;
 enum { H5_FRONT = 4096 };
 int h5_create_around(struct atomic_file *disk, uint64_t size, h5 **out, err *e);
-/* Name an array of H5_U8 whose bytes are in the file already, from `at`.  ERR_NOMEM, ERR_BUG. */
-int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, uint64_t at, err *e);
+/* Name an array of H5_U8 whose bytes are in the file already, from `at`: chunks of `rows` of its first dimension, 1 to shape[0],
+ * one after the other, the last one filled up with anything.  ERR_NOMEM, ERR_BUG. */
+int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, size_t rows, uint64_t at, err *e);
 /* Close; a file being written is removed.  NULL is fine. */
 void h5_close(h5 *file);
 
@@ -66,7 +67,8 @@ int h5_read(h5 *file, const char *name, enum h5_type type, int rank, const size_
 /* Read an array of any shape of that rank; *data is malloc'd.  Refuses above `limit` bytes. */
 int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_t *shape, size_t limit, void **data,
                   err *e);
-/* Where in its file an array of H5_U8 lies that is stored in one piece; [out] at 0 if it is stored in chunks, or converted. */
+/* Where in its file an array of H5_U8 lies whose elements follow one another there, in one piece or in chunks as h5_write_range()
+ * has them; [out] at 0 if they do not. */
 int h5_range(h5 *file, const char *name, uint64_t *at, err *e);
 /* A descriptor of the open file for pread(), to be closed by the caller: it outlives the h5.  ERR_SYSTEM. */
 int h5_descriptor(h5 *file, int *fd, err *e);

@@ -77,6 +77,9 @@ hid_t h5_create_list(hid_t kind);
  * able to yield the claimed ones. */
 const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes);
 
+/* Where an array begins whose elements follow one another in the file, in one piece or in chunks; HADDR_UNDEF if they do not. */
+haddr_t h5_first_byte(hid_t array);
+
 /* Write an attribute of / or of an array (`owner`) that holds one element of a type, which is closed here. */
 bool h5_attribute_write(hid_t owner, const char *name, hid_t type, const void *value);
 /* A fixed-length UTF-8 type for texts up to size - 1 bytes. */

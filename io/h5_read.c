@@ -122,12 +122,68 @@ static const char *filters_wrong(hid_t list)
     return NULL;
 }
 
+/* The sizes of chunks, before anything is looked up. */
+static const char *chunk_wrong(hid_t list, int rank, size_t element, size_t bytes)
+{
+    hsize_t chunk[H5_MAX_RANK], chunk_bytes = element;
+    bool small = H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank;
+
+    for (int i = 0; i < rank && small; i++)
+        small = !__builtin_mul_overflow(chunk_bytes, chunk[i], &chunk_bytes) && chunk_bytes <= H5_CHUNK_LIMIT;
+    if (!small)
+        return "has chunks above 64 MiB" FAULT_TEXT(LIMIT);
+    if (chunk_bytes > H5_CHUNK_BYTES && chunk_bytes / CHUNK_FACTOR > bytes)
+        return "has chunks that are much larger than itself" FAULT_TEXT(LIMIT);
+    return NULL;
+}
+
+/* How it is stored, as far as its creation properties say. */
+static const char *layout_wrong(hid_t list, int rank, size_t element, size_t bytes)
+{
+    H5D_layout_t layout = H5Pget_layout(list);
+    const char *wrong = filters_wrong(list);
+
+    if (wrong)
+        return wrong;
+    if (H5Pget_external_count(list) != 0)
+        return "keeps its data in another file" FAULT_TEXT(UNSUPPORTED);
+    if (layout == H5D_CHUNKED)
+        return chunk_wrong(list, rank, element, bytes);
+    return layout == H5D_CONTIGUOUS || layout == H5D_COMPACT
+               ? NULL
+               : "is put together from other arrays" FAULT_TEXT(UNSUPPORTED);
+}
+
+static hsize_t file_size(hid_t array)
+{
+    hid_t file = H5Iget_file_id(array);
+    hsize_t size = 0;
+
+    if (file < 0 || H5Fget_filesize(file, &size) < 0)
+        size = 0;
+    if (file >= 0)
+        H5Fclose(file);
+    return size;
+}
+
+/* Whether there is more of what is stored as it is than the file has bytes.  Asked before HDF5 is asked about the chunks: those
+ * without an index it counts one by one, however many are claimed. */
+static bool claims_more_than_the_file(hid_t array, hid_t list, size_t bytes)
+{
+    H5D_chunk_index_t index = H5D_CHUNK_IDX_BTREE;
+
+    if (H5Pget_layout(list) == H5D_CHUNKED && H5Dget_chunk_index_type(array, &index) < 0)
+        return true;
+    return (H5Pget_nfilters(list) == 0 || index == H5D_CHUNK_IDX_NONE) && bytes > file_size(array);
+}
+
 /* A chunk that is not there would read as zeros. */
-static bool all_chunks_there(hid_t array, int rank, const hsize_t *chunk)
+static bool all_chunks_there(hid_t array, hid_t list, int rank)
 {
     hid_t space = H5Dget_space(array);
-    hsize_t shape[H5_MAX_RANK], there = 0, expected = 1;
-    bool known = H5Sget_simple_extent_dims(space, shape, NULL) == rank && H5Dget_num_chunks(array, space, &there) >= 0;
+    hsize_t shape[H5_MAX_RANK], chunk[H5_MAX_RANK], there = 0, expected = 1;
+    bool known = H5Sget_simple_extent_dims(space, shape, NULL) == rank &&
+                 H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank && H5Dget_num_chunks(array, space, &there) >= 0;
 
     for (int i = 0; i < rank && known; i++)
         known = chunk[i] && !__builtin_mul_overflow(expected, (shape[i] + chunk[i] - 1) / chunk[i], &expected);
@@ -135,32 +191,29 @@ static bool all_chunks_there(hid_t array, int rank, const hsize_t *chunk)
     return known && there == expected;
 }
 
+/* Whether the stored bytes are there and can yield those of the array. */
+static const char *stored_wrong(hid_t array, hid_t list, int rank, size_t bytes)
+{
+    bool chunked = H5Pget_layout(list) == H5D_CHUNKED;
+    hsize_t stored;
+
+    if (claims_more_than_the_file(array, list, bytes))
+        return "claims more data than the file holds" FAULT_TEXT(TRUNC);
+    stored = H5Dget_storage_size(array);
+    if (chunked ? bytes / H5_INFLATE_RATIO > stored + (1 << 10) : stored < bytes)
+        return "claims more data than the file holds" FAULT_TEXT(TRUNC);
+    if (chunked && bytes && !all_chunks_there(array, list, rank))
+        return "lacks a part of its data" FAULT_TEXT(TRUNC);
+    return NULL;
+}
+
 const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes)
 {
     hid_t list = H5Dget_create_plist(array);
-    hsize_t chunk[H5_MAX_RANK], chunk_bytes = element, stored = H5Dget_storage_size(array);
-    H5D_layout_t layout = H5Pget_layout(list);
-    const char *wrong = filters_wrong(list);
+    const char *wrong = layout_wrong(list, rank, element, bytes);
 
-    if (!wrong && H5Pget_external_count(list) != 0)
-        wrong = "keeps its data in another file" FAULT_TEXT(UNSUPPORTED);
-    else if (!wrong && layout == H5D_CHUNKED) {
-        bool small = H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank;
-
-        for (int i = 0; i < rank && small; i++)
-            small = !__builtin_mul_overflow(chunk_bytes, chunk[i], &chunk_bytes) && chunk_bytes <= H5_CHUNK_LIMIT;
-        if (!small)
-            wrong = "has chunks above 64 MiB" FAULT_TEXT(LIMIT);
-        else if (chunk_bytes > H5_CHUNK_BYTES && chunk_bytes / CHUNK_FACTOR > bytes)
-            wrong = "has chunks that are much larger than itself" FAULT_TEXT(LIMIT);
-        else if (bytes / H5_INFLATE_RATIO > stored + (1 << 10))
-            wrong = "claims more data than the file holds" FAULT_TEXT(TRUNC);
-        else if (bytes && !all_chunks_there(array, rank, chunk))
-            wrong = "lacks a part of its data" FAULT_TEXT(TRUNC);
-    } else if (!wrong && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)
-        wrong = "is put together from other arrays" FAULT_TEXT(UNSUPPORTED);
-    else if (!wrong && stored < bytes)
-        wrong = "claims more data than the file holds" FAULT_TEXT(TRUNC);
+    if (!wrong)
+        wrong = stored_wrong(array, list, rank, bytes);
     H5Pclose(list);
     return wrong;
 }
@@ -302,6 +355,58 @@ static int array_read(h5 *file, const char *name, const struct array *a, enum h5
     return status < 0 ? h5_fail(file, ERR_DAMAGED, name, "cannot be read", e) : 0;
 }
 
+/* Whether chunks span all dimensions but the first, so that whole rows follow one another in each. */
+static bool chunks_of_rows(hid_t array, hid_t list)
+{
+    hid_t space = H5Dget_space(array);
+    hsize_t shape[H5_MAX_RANK], chunk[H5_MAX_RANK];
+    int rank = H5Sget_simple_extent_ndims(space);
+    bool whole = rank >= 1 && rank <= H5_MAX_RANK && H5Sget_simple_extent_dims(space, shape, NULL) == rank &&
+                 H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank;
+
+    for (int i = 1; i < rank && whole; i++)
+        whole = chunk[i] == shape[i];
+    H5Sclose(space);
+    return whole;
+}
+
+/* HDF5 1.10 does not count a block of the user's before the file when it says where a chunk is. */
+static bool has_user_block(hid_t array)
+{
+    hid_t file = H5Iget_file_id(array), list = H5Fget_create_plist(file);
+    hsize_t size = 1;
+    bool has = H5Pget_userblock(list, &size) < 0 || size != 0;
+
+    H5Pclose(list);
+    H5Fclose(file);
+    return has;
+}
+
+/* Whether the chunks are stored as they are and follow one another: those without an index do, and a single one does. */
+static bool chunks_follow(hid_t array, hid_t list)
+{
+    H5D_chunk_index_t index;
+
+    return H5Pget_nfilters(list) == 0 && H5Dget_chunk_index_type(array, &index) >= 0 &&
+           (index == H5D_CHUNK_IDX_NONE || index == H5D_CHUNK_IDX_SINGLE) && chunks_of_rows(array, list) &&
+           !has_user_block(array);
+}
+
+haddr_t h5_first_byte(hid_t array)
+{
+    hid_t list = H5Dget_create_plist(array);
+    hsize_t first[H5_MAX_RANK] = {0}, stored;
+    haddr_t at = HADDR_UNDEF;
+    unsigned mask;
+
+    if (H5Pget_layout(list) != H5D_CHUNKED)
+        at = H5Dget_offset(array);
+    else if (!chunks_follow(array, list) || H5Dget_chunk_info_by_coord(array, first, &mask, &at, &stored) < 0)
+        at = HADDR_UNDEF;
+    H5Pclose(list);
+    return at;
+}
+
 int h5_range(h5 *file, const char *name, uint64_t *at, err *e)
 {
     struct array a;
@@ -310,7 +415,7 @@ int h5_range(h5 *file, const char *name, uint64_t *at, err *e)
     *at = 0;
     if (array_open(file, name, &a, e))
         return e->code;
-    offset = H5Dget_offset(a.id); /* undefined for chunks */
+    offset = h5_first_byte(a.id);
     if (offset != HADDR_UNDEF && type_of(a.type) == H5_U8)
         *at = offset;
     H5Eclear2(H5E_DEFAULT);

@@ -148,21 +148,46 @@ int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size
     return good ? 0 : fail_write(file, name, e);
 }
 
-int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, uint64_t at, err *e)
+/* Bytes of whole chunks of that many rows; 0 if there are none, or too many. */
+static size_t chunked_bytes(int rank, const size_t *shape, size_t rows)
 {
-    size_t bytes = 0;
-    struct h5_around *a = file->around;
+    size_t whole[H5_MAX_RANK], bytes;
 
-    if (!a || rank < 1 || rank > H5_MAX_RANK || !h5_name_valid(name) || !h5_shape_bytes(rank, shape, 1, &bytes) ||
-        !bytes || at < H5_FRONT || at > a->gap_end || bytes > a->gap_end - at || !name_is_free(file, name))
-        return err_set(e, ERR_BUG, "%s: %s: not a range of bytes that can be named", file->path, name);
-    hid_t space = space_make(rank, shape), list = h5_create_list(H5P_DATASET_CREATE);
+    memcpy(whole, shape, (size_t)rank * sizeof *whole);
+    if (rows < 1 || rows > shape[0] || __builtin_add_overflow(shape[0], rows - 1, &whole[0]))
+        return 0;
+    whole[0] -= whole[0] % rows;
+    return h5_shape_bytes(rank, whole, 1, &bytes) ? bytes : 0;
+}
+
+/* Room that is taken at once, for chunks of a known number without filters: HDF5 then lays them one after the other and keeps no
+ * index of them. */
+static hid_t range_list(int rank, const size_t *shape, size_t rows)
+{
+    hid_t list = h5_create_list(H5P_DATASET_CREATE);
+    hsize_t chunk[H5_MAX_RANK] = {rows};
+
+    for (int i = 1; i < rank; i++)
+        chunk[i] = shape[i];
+    H5Pset_chunk(list, rank, chunk);
     H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(list, H5D_FILL_TIME_NEVER);
+    return list;
+}
+
+int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, size_t rows, uint64_t at, err *e)
+{
+    struct h5_around *a = file->around;
+    size_t bytes = a && rank >= 1 && rank <= H5_MAX_RANK ? chunked_bytes(rank, shape, rows) : 0;
+
+    if (!bytes || !h5_name_valid(name) || at < H5_FRONT || at > a->gap_end || bytes > a->gap_end - at ||
+        !name_is_free(file, name))
+        return err_set(e, ERR_BUG, "%s: %s: not a range of bytes that can be named", file->path, name);
+    hid_t space = space_make(rank, shape), list = range_list(rank, shape, rows);
     bool good = groups_make(file, name);
     a->claim = at;
     hid_t array = H5Dcreate2(file->id, name, H5T_STD_U8LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
-    good = good && array >= 0 && !a->claim && H5Dget_offset(array) == at && h5_entries_add(&file->entries, name, NULL);
+    good = good && array >= 0 && !a->claim && h5_first_byte(array) == at && h5_entries_add(&file->entries, name, NULL);
     a->claim = 0;
     if (array >= 0)
         good = H5Dclose(array) >= 0 && good;

@@ -9,6 +9,8 @@
 #include "io/dataset_internal.h"
 #include "io/h5.h"
 
+enum { CHUNK_BYTES = 1 << 16 }; /* about as much, in whole images of pixels, is a chunk */
+
 /* What is kept of a part: not its images. */
 struct part {
     size_t count, room;
@@ -154,15 +156,45 @@ static int list_image(image_pack *p, struct part *s, int label, size_t n, err *e
     return 0;
 }
 
-/* Begin an image: find its part, and the place where the part begins. */
+/* How `images` or `files` of a part with images is stored: the length of its first dimension, the bytes of one step along it, and
+ * how many steps a chunk has. */
+struct layout {
+    size_t count, row_bytes, rows;
+};
+
+static struct layout part_layout(const image_pack *p, const struct part *s)
+{
+    bool pixels = p->kind == IMAGE_PACK_PIXELS;
+    struct layout l = {pixels ? s->count : s->bytes, pixels ? s->bytes / s->count : 1, 1};
+
+    if (l.row_bytes < CHUNK_BYTES)
+        l.rows = CHUNK_BYTES / l.row_bytes;
+    if (l.rows > l.count)
+        l.rows = l.count;
+    return l;
+}
+
+/* Fill up the last chunk of a part. */
+static int fill_chunk(image_pack *p, const struct part *s, err *e)
+{
+    static const uint8_t nothing[CHUNK_BYTES];
+    struct layout l = part_layout(p, s);
+
+    return put(p, nothing, (l.rows - l.count % l.rows) % l.rows * l.row_bytes, e);
+}
+
+/* Begin an image: find its part, and the place where the part begins, behind the one before it. */
 static int begin(image_pack *p, enum dataset_part part, int label, err *e)
 {
     if (label < 0 || label >= p->classes)
         return err_set(e, ERR_BUG, "%s: label %d of %d classes", p->path, label, p->classes);
     if (part == DATASET_TRAIN && p->part[DATASET_TEST].count)
         return err_set(e, ERR_BUG, "%s: an image of train after one of test", p->path);
-    if (!p->part[part].count)
-        p->part[part].at = p->written;
+    if (p->part[part].count)
+        return 0;
+    if (part == DATASET_TEST && p->part[DATASET_TRAIN].count && fill_chunk(p, &p->part[DATASET_TRAIN], e))
+        return e->code;
+    p->part[part].at = p->written;
     return 0;
 }
 
@@ -258,16 +290,17 @@ static int content_digest(image_pack *p, struct digest *out, err *e)
 static int write_part(image_pack *p, h5 *file, enum dataset_part part, err *e)
 {
     struct part *s = &p->part[part];
-    const size_t shape[] = {s->count, (size_t)p->height, (size_t)p->width, (size_t)p->channels}, bytes = s->bytes;
+    const size_t shape[] = {s->count, (size_t)p->height, (size_t)p->width, (size_t)p->channels}, bytes = s->bytes,
+                 rows = part_layout(p, s).rows;
     char name[40];
 
     if (h5_write(file, dataset_array_name(name, part, "labels"), H5_I32, 1, shape, s->labels, true, e))
         return e->code;
     if (p->kind == IMAGE_PACK_PIXELS)
-        return h5_write_range(file, dataset_array_name(name, part, "images"), 4, shape, s->at, e);
+        return h5_write_range(file, dataset_array_name(name, part, "images"), 4, shape, rows, s->at, e);
     if (h5_write(file, dataset_array_name(name, part, "ends"), H5_I64, 1, shape, s->ends, true, e))
         return e->code;
-    return h5_write_range(file, dataset_array_name(name, part, "files"), 1, &bytes, s->at, e);
+    return h5_write_range(file, dataset_array_name(name, part, "files"), 1, &bytes, rows, s->at, e);
 }
 
 static int write_all(image_pack *p, h5 *file, const struct digest *digest, err *e)
@@ -293,7 +326,8 @@ int image_pack_finish(image_pack *p, struct digest *digest, err *e)
     for (int part = 0; part < DATASET_PARTS && !e->code; part++)
         if (!p->part[part].count)
             err_set(e, ERR_DATA, "%s: the %s part has no images", p->path, dataset_part_name(part));
-    if (!e->code && !content_digest(p, &content, e) && !h5_create_around(&p->disk, p->written, &file, e)) {
+    if (!e->code && !content_digest(p, &content, e) && !fill_chunk(p, &p->part[DATASET_TEST], e) &&
+        !h5_create_around(&p->disk, p->written, &file, e)) {
         if (write_all(p, file, &content, e))
             h5_close(file);
         else

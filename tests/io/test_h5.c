@@ -646,6 +646,77 @@ static void what_must_not_be_trusted_is_refused(void **state)
     }
 }
 
+uint32_t H5_checksum_lookup3(const void *bytes, size_t n, uint32_t start); /* exported by HDF5, not declared */
+
+/* Bytes of an object's header before its checksum: where that of all before it is. */
+static size_t header_bytes(const unsigned char *header, size_t room)
+{
+    for (size_t n = 16; n + 4 <= room; n++) {
+        uint32_t sum = H5_checksum_lookup3(header, n, 0);
+
+        if (!memcmp(header + n, &sum, sizeof sum))
+            return n;
+    }
+    fail_msg("a header without a checksum");
+    return 0;
+}
+
+/* Replace a number in the header of an array, which begins with "OHDR". */
+static void header_change(unsigned char *bytes, size_t size, uint64_t from, uint64_t to)
+{
+    unsigned char *at = memmem(bytes, size, &from, sizeof from), *header = at;
+    uint32_t sum;
+    size_t n;
+
+    assert_non_null(at);
+    while (memcmp(header, "OHDR", 4))
+        assert_ptr_not_equal(--header, bytes);
+    n = header_bytes(header, size - (size_t)(header - bytes));
+    for (; (at = memmem(header, n, &from, sizeof from)); memcpy(at, &to, sizeof to))
+        ;
+    sum = H5_checksum_lookup3(header, n, 0);
+    memcpy(header + n, &sum, sizeof sum);
+}
+
+/* Chunks without an index, of which a small file claims 2^50: HDF5 would count them, for months. */
+static void chunks_are_not_counted_before_they_can_be_there(void **state)
+{
+    static const char script[] =
+        "import h5py\n"
+        "with h5py.File('claims.h5', 'w', libver='latest') as f:\n"
+        "  how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)\n"
+        "  how.set_chunk((1,))\n"
+        "  how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)\n"
+        "  h5py.h5d.create(f.id, b'x', h5py.h5t.STD_U8LE, h5py.h5s.create_simple((50021,)), how)\n";
+    unsigned char *bytes;
+    size_t size, shape[H5_MAX_RANK];
+    int rank;
+
+    (void)state;
+    if (system("/usr/bin/python3 -c 'import h5py'"))
+        skip();
+    FILE *out = fopen("claims.py", "w");
+    fputs(script, out);
+    fclose(out);
+    assert_int_equal(system("/usr/bin/python3 claims.py"), 0);
+    bytes = slurp("claims.h5", &size);
+    for (int changed = 0; changed < 2; changed++) {
+        err e = {0};
+        h5 *file;
+
+        GOOD(h5_open("claims.h5", &file, &e));
+        if (h5_shape(file, "x", &rank, shape, &e) != (changed ? ERR_DAMAGED : 0))
+            fail_msg("code %d: %s", e.code, e.text);
+        if (changed)
+            assert_non_null(strstr(e.text, "claims more data than the file holds"));
+        h5_close(file);
+        if (!changed)
+            header_change(bytes, size, 50021, (uint64_t)1 << 50);
+        spill("claims.h5", bytes, size);
+    }
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +735,7 @@ int main(void)
         cmocka_unit_test(garbage_is_damaged),
         cmocka_unit_test(verification_notices_changed_data),
         cmocka_unit_test(what_must_not_be_trusted_is_refused),
+        cmocka_unit_test(chunks_are_not_counted_before_they_can_be_there),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@
 #include "io/dataset.h"
 #include "io/h5.h"
 #include "io/image_pack.h"
+#include "io/image_pack_contents.h"
 
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
@@ -218,22 +220,165 @@ static void python_reads_them(void **state)
     pack_make("there/files.h5", IMAGE_PACK_FILES);
     if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
         skip();
-    assert_int_equal(system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
-                            "paint = lambda k, part, i: (k * (2 * i + 1) + 100 * part + 31 * i).astype('u1')\n"
-                            "with h5py.File('there/pixels.h5') as f:\n"
-                            "  assert f.attrs['class_names'].decode() == 'cat\\ndog\\nwhite horse'\n"
-                            "  assert f.attrs['source'].decode().startswith('images that')\n"
-                            "  assert (f['test/images'][7].ravel() == paint(n.arange(45), 1, 7)).all()\n"
-                            "  assert f['train/images'].shape == (50, 3, 5, 3) and f['train/images'].chunks is None\n"
-                            "with h5py.File('there/files.h5') as f:\n"
-                            "  ends = f['train/ends'][:]\n"
-                            "  one = bytes(f['train/files'][ends[8]:ends[9]])\n"
-                            "  assert one.startswith(b'P6\\n6 4\\n255\\n'), one\n"
-                            "  assert (n.frombuffer(one[11:], 'u1') == paint(n.arange(72), 0, 9)).all()\n"
-                            "  assert ends[-1] == len(f['train/files'])\n"
-                            "  assert (f['test/labels'][:] == (n.arange(20) + 1) % 3).all()\""),
-                     0);
+    assert_int_equal(
+        system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
+               "paint = lambda k, part, i: (k * (2 * i + 1) + 100 * part + 31 * i).astype('u1')\n"
+               "with h5py.File('there/pixels.h5') as f:\n"
+               "  assert f.attrs['class_names'].decode() == 'cat\\ndog\\nwhite horse'\n"
+               "  assert f.attrs['source'].decode().startswith('images that')\n"
+               "  assert (f['test/images'][7].ravel() == paint(n.arange(45), 1, 7)).all()\n"
+               "  assert f['train/images'].shape == (50, 3, 5, 3) and f['train/images'].chunks == (50, 3, 5, 3)\n"
+               "with h5py.File('there/files.h5') as f:\n"
+               "  ends = f['train/ends'][:]\n"
+               "  one = bytes(f['train/files'][ends[8]:ends[9]])\n"
+               "  assert one.startswith(b'P6\\n6 4\\n255\\n'), one\n"
+               "  assert (n.frombuffer(one[11:], 'u1') == paint(n.arange(72), 0, 9)).all()\n"
+               "  assert ends[-1] == len(f['train/files'])\n"
+               "  assert (f['test/labels'][:] == (n.arange(20) + 1) % 3).all()\""),
+        0);
 }
+
+/* ---------------------------------------------------------------- chunks */
+
+enum { SIDE = 40, PIXELS = SIDE * SIDE * 3, PER_CHUNK = (1 << 16) / PIXELS };
+/* train ends within a chunk, test where one does */
+static const int chunked_counts[DATASET_PARTS] = {3 * PER_CHUNK + 5, 2 * PER_CHUNK};
+
+static uint8_t *chunked_image(int part, int i)
+{
+    static uint8_t pixels[PIXELS];
+
+    for (int k = 0; k < PIXELS; k++)
+        pixels[k] = (uint8_t)(k * (2 * i + 1) / 7 + 100 * part + i);
+    return pixels;
+}
+
+static void chunked_pack(const char *path, enum image_pack_kind kind)
+{
+    image_pack *p;
+    err e = {0};
+
+    GOOD(image_pack_create(path, kind, class_names, 3, &p, &e));
+    for (int part = 0; part < DATASET_PARTS; part++)
+        for (int i = 0; i < chunked_counts[part]; i++)
+            GOOD(image_pack_add_pixels(p, part, i % 3, SIDE, SIDE, 3, chunked_image(part, i), &e));
+    GOOD(image_pack_finish(p, NULL, &e));
+}
+
+/* Images are in the chunks that the file says, and are read from the disk in their place. */
+static void chunks_follow_one_another(void **state)
+{
+    struct image_reader reader = {0};
+    struct image image;
+    struct dataset d;
+    err e = {0};
+
+    (void)state;
+    fresh("there");
+    for (int kind = IMAGE_PACK_PIXELS; kind <= IMAGE_PACK_FILES; kind++) {
+        const char *path = kind == IMAGE_PACK_PIXELS ? "there/pixels.h5" : "there/files.h5";
+
+        chunked_pack(path, kind);
+        GOOD(dataset_open_pack(path, &d, &e));
+        for (int part = 0; part < DATASET_PARTS; part++) {
+            assert_int_equal(d.part[part].count, chunked_counts[part]);
+            assert_non_null(d.part[part].places);
+            for (int i = chunked_counts[part]; i--;) {
+                GOOD(image_set_read(&d.part[part], (size_t)i, &reader, &image, &e));
+                assert_memory_equal(image.pixels, chunked_image(part, i), PIXELS);
+            }
+        }
+        GOOD(dataset_verify(&d, &e));
+        dataset_close(&d);
+    }
+    image_reader_free(&reader);
+    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+        skip();
+    assert_int_equal(
+        system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
+               "made = lambda p, i: (n.arange(4800) * (2 * i + 1) // 7 + 100 * p + i).astype('u1').reshape(40, 40, 3)\n"
+               "with h5py.File('there/pixels.h5') as f, h5py.File('there/files.h5') as g:\n"
+               "  for p, part, count in (0, 'train', 44), (1, 'test', 26):\n"
+               "    images, files, ends = f[part]['images'], g[part]['files'], g[part]['ends'][:]\n"
+               "    assert images.shape == (count, 40, 40, 3) and images.chunks == (13, 40, 40, 3), images.chunks\n"
+               "    assert files.chunks == (65536,) and not images.compression and not files.compression\n"
+               "    for i in range(count):\n"
+               "      assert (images[i] == made(p, i)).all()\n"
+               "      file = files[ends[i] - 4800:ends[i]]\n"
+               "      assert (file.reshape(40, 40, 3) == made(p, i)).all()\""),
+        0);
+}
+
+/* However h5py stores pixels, they are the same images; files too, unless they are out of their order or behind a block of the
+ * user's, where HDF5 1.10 says the wrong place. */
+static void packs_of_others_are_read(void **state)
+{
+    static const char script[] =
+        "import h5py, numpy as n\n"
+        "pixels = (n.arange(50 * 60) % 251).astype('u1').reshape(50, 4, 5, 3)\n"
+        "files = n.frombuffer(b''.join(b'P5 1 1 255 ' + bytes([i]) for i in range(50)), 'u1')\n"
+        "def add(f, name, data, rows, early):\n"
+        "  how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)\n"
+        "  if rows: how.set_chunk((rows,) + data.shape[1:])\n"
+        "  if early: how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)\n"
+        "  kind, space = h5py.h5t.STD_U8LE, h5py.h5s.create_simple(data.shape)\n"
+        "  h5py.Dataset(h5py.h5d.create(f.id, name.encode(), kind, space, how))[...] = data\n"
+        "for block in 0, 512:\n"
+        "  for rows in 0, 7, 50:\n"
+        "    for early in 0, 1:\n"
+        "      for version in 'earliest', 'latest':\n"
+        "        for kind in 'pixels', 'files':\n"
+        "          name = f'there/{kind}-{block}-{rows}-{early}-{version}.h5'\n"
+        "          with h5py.File(name, 'w', libver=(version, 'latest'), userblock_size=block) as f:\n"
+        "            f.attrs['class_names'] = n.bytes_('a\\nb')\n"
+        "            for part in 'train', 'test':\n"
+        "              f[part + '/labels'] = n.arange(50, dtype='i4') % 2\n"
+        "              if kind == 'files': f[part + '/ends'] = n.arange(12, 612, 12)\n"
+        "              data = pixels if kind == 'pixels' else files\n"
+        "              add(f, part + '/' + ('images' if kind == 'pixels' else kind), data, rows, early)\n";
+    static const int rows[] = {0, 7, 50}; /* 0: in one piece */
+    int read = 0, in_place = 0;
+    FILE *out;
+
+    (void)state;
+    fresh("there");
+    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+        skip();
+    out = fopen("there/make.py", "w");
+    fputs(script, out);
+    fclose(out);
+    assert_int_equal(system("/usr/bin/python3 there/make.py"), 0);
+    for (int k = 0; k < 2 * 3 * 2 * 2 * 2; k++) {
+        bool block = k & 1, early = k & 2, latest = k & 4, files = k & 8;
+        int size = rows[k >> 4];
+        struct image_reader reader = {0};
+        struct image image;
+        struct dataset d;
+        char path[100];
+        err e = {0};
+
+        snprintf(path, sizeof path, "there/%s-%d-%d-%d-%s.h5", files ? "files" : "pixels", block ? 512 : 0, size, early,
+                 latest ? "latest" : "earliest");
+        if (dataset_open_pack(path, &d, &e)) {
+            if (!files || !size || (latest && early && !block))
+                fail_msg("%s", e.text);
+            assert_non_null(strstr(e.text, "is not a row of bytes"));
+            continue;
+        }
+        for (size_t i = 0; i < 50; i++) {
+            GOOD(image_set_read(&d.part[DATASET_TEST], i, &reader, &image, &e));
+            assert_int_equal(image.pixels[0], files ? i : i * 60 % 251);
+        }
+        in_place += d.part[DATASET_TEST].places != NULL;
+        read++;
+        image_reader_free(&reader);
+        dataset_close(&d);
+    }
+    assert_in_range(read, 24 + 8 + 2, 48);
+    assert_in_range(in_place, 2 * (8 + 2), read);
+}
+
+/* ---------------------------------------------------------------- many readers */
 
 static void *read_all(void *context)
 {
@@ -448,6 +593,51 @@ static void changed_bytes_are_noticed(void **state)
     image_reader_free(&reader);
 }
 
+/* Where images are must be in the file, and in the one that is open. */
+static void places_are_not_believed(void **state)
+{
+    static const char script[] =
+        "import h5py, numpy as n\n"
+        "def pack(name):\n"
+        "  with h5py.File(name, 'w') as f:\n"
+        "    f.attrs['class_names'] = n.bytes_('a\\nb')\n"
+        "    for part in 'train', 'test':\n"
+        "      f[part + '/labels'] = n.arange(2, dtype='i4')\n"
+        "      f[part + '/images'] = n.zeros((2, 50, 50, 3), 'u1')\n"
+        "    return f['test/images'].id.get_offset()\n"
+        "pack('there/b.h5')\n"
+        "at, text = pack('there/a.h5'), open('there/a.h5', 'rb').read()\n"
+        "wrong = text.replace(at.to_bytes(8, 'little'), (len(text) - 7500).to_bytes(8, 'little'))\n"
+        "assert wrong != text\n"
+        "open('there/a.h5', 'wb').write(wrong)\n";
+    struct image_pack_contents pack;
+    struct dataset d;
+    FILE *out;
+    err e = {0};
+    int fd;
+
+    (void)state;
+    fresh("there");
+    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+        skip();
+    out = fopen("there/make.py", "w");
+    fputs(script, out);
+    fclose(out);
+    assert_int_equal(system("/usr/bin/python3 there/make.py"), 0);
+    assert_int_equal(dataset_open_pack("there/a.h5", &d, &e), ERR_DAMAGED);
+    assert_string_equal(e.text, "there/a.h5: the images of test reach beyond the end of the file (E_TRUNC)");
+    assert_int_equal(dataset_open_pack("there", &d, &e), ERR_DAMAGED);
+    assert_string_equal(e.text, "there: is not a file");
+    assert_int_equal(dataset_open_pack("there/c.h5", &d, &e), ERR_MISSING);
+    GOOD(dataset_open_pack("there/b.h5", &d, &e));
+    dataset_close(&d);
+    fd = open("there/a.h5", O_RDONLY);
+    assert_int_equal(image_pack_contents_read("there/b.h5", fd, &pack, &e), ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "there/b.h5: was replaced while it was opened"));
+    image_pack_contents_free(&pack);
+    close(fd);
+}
+
 /* A file that shrinks while it is open. */
 static void vanished_bytes_are_noticed(void **state)
 {
@@ -485,7 +675,7 @@ static void lists_of_ends_are_not_believed(void **state)
         {"ends at 9223372036854775807 of 36 bytes", {12, 24, INT64_MAX}, 36, 3, false},
         {"the last image ends at 35 of 36 bytes", {12, 24, 35}, 36, 3, false},
         {"has 3 images and 2 labels", {12, 24, 36}, 36, 2, false},
-        {"is not a row of bytes in one piece", {12, 24, 5000}, 5000, 3, true},
+        {"is not a row of bytes, stored as they are one after the other", {12, 24, 5000}, 5000, 3, true},
     };
     static uint8_t bytes[5000];
 
@@ -526,12 +716,15 @@ int main(void)
         cmocka_unit_test(digests_are_of_the_content),
         cmocka_unit_test(equal_calls_give_equal_bytes),
         cmocka_unit_test(python_reads_them),
+        cmocka_unit_test(chunks_follow_one_another),
+        cmocka_unit_test(packs_of_others_are_read),
         cmocka_unit_test(threads_read_at_the_same_time),
         cmocka_unit_test(misuse_is_refused),
         cmocka_unit_test(names_may_be_long_and_many),
         cmocka_unit_test(full_disks_are_errors),
         cmocka_unit_test(notes_of_any_length),
         cmocka_unit_test(changed_bytes_are_noticed),
+        cmocka_unit_test(places_are_not_believed),
         cmocka_unit_test(vanished_bytes_are_noticed),
         cmocka_unit_test(lists_of_ends_are_not_believed),
     };
