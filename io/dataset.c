@@ -469,6 +469,8 @@ static int pack_take(const char *path, struct dataset *d, err *e)
             return e->code;
         d->part[part].mode = mode;
     }
+    d->provenance = pack->provenance;
+    d->sequence = pack->sequence;
     return check(d, path, e) ? (int)e->code : pack_digest(path, pack->digest, d, e);
 }
 

@@ -44,10 +44,12 @@ struct dataset {
     char (*class_names)[CLASS_NAME_SIZE]; /* (classes) */
     struct image_set part[DATASET_PARTS];
     struct digest
-        digest;   /* of images, labels and shapes of both parts.  Pixels of one size: the same for any container.  A
+        digest; /* of images, labels and shapes of both parts.  Pixels of one size: the same for any container.  A
                              pack of image_pack.h records it, and dataset_verify() compares; otherwise everything is read. */
-    char *notes;  /* what the user should know of files read without import, one a line; NULL: nothing */
-    void *memory; /* private */
+    const char *provenance,
+        *sequence; /* of a pack: where its images come from, dataset.sequence that goes with it; or NULL */
+    char *notes;   /* what the user should know of files read without import, one a line; NULL: nothing */
+    void *memory;  /* private */
 };
 
 /* "train", "test" */

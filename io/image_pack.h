@@ -33,7 +33,9 @@ int image_pack_create(const char *path, enum image_pack_kind kind, const char (*
 
 /* Its JPEGs may end too early: whoever reads the pack decodes them with PICTURE_LENIENT, as whoever writes it does. */
 int image_pack_lenient(image_pack *p, err *e);
-/* A text attribute: where the images come from, how they were chosen. */
+/* A text attribute, such as those that struct dataset has: where the images come from, how they are divided into tasks. */
+#define IMAGE_PACK_PROVENANCE "provenance"
+#define IMAGE_PACK_SEQUENCE   "sequence"
 int image_pack_note(image_pack *p, const char *name, const char *text, err *e);
 
 /* Add the next image.  All of train come before the first of test.  Nothing is decoded here: whoever adds a file has made sure

@@ -13,6 +13,7 @@
 #include "io/containers/quarantine.h"
 #include "io/dataset_internal.h"
 #include "io/h5.h"
+#include "io/image_pack.h"
 
 static const uint64_t array_limit = (uint64_t)16 << 30; /* bytes of one array in memory */
 
@@ -20,12 +21,15 @@ static const uint64_t array_limit = (uint64_t)16 << 30; /* bytes of one array in
 enum { SECONDS_ALWAYS = 20, BYTES_A_SECOND = 4 << 20 };
 
 /* The texts, then the arrays of each part. */
-enum text { CLASS_NAMES, DIGEST, DECODING, TEXTS };
+enum text { CLASS_NAMES, DIGEST, DECODING, PROVENANCE, SEQUENCE, TEXTS };
 enum array { LABELS, ENDS, PIXELS, ARRAYS };
 enum { BLOCKS = TEXTS + DATASET_PARTS * ARRAYS };
 
-static const char *const text_names[TEXTS] = {
-    [CLASS_NAMES] = "class_names", [DIGEST] = DATASET_DIGEST, [DECODING] = DATASET_DECODING};
+static const char *const text_names[TEXTS] = {[CLASS_NAMES] = "class_names",
+                                              [DIGEST] = DATASET_DIGEST,
+                                              [DECODING] = DATASET_DECODING,
+                                              [PROVENANCE] = IMAGE_PACK_PROVENANCE,
+                                              [SEQUENCE] = IMAGE_PACK_SEQUENCE};
 static const struct {
     const char *name;
     enum h5_type type;
@@ -253,6 +257,17 @@ static bool part_take(const struct head *h, const uint64_t *start, int part, str
     return p->at || (!p->files && pixels == p->bytes);
 }
 
+static const char **text_of(struct image_pack_contents *c, enum text text)
+{
+    const char **texts[TEXTS] = {[CLASS_NAMES] = &c->class_names,
+                                 [DIGEST] = &c->digest,
+                                 [DECODING] = &c->decoding,
+                                 [PROVENANCE] = &c->provenance,
+                                 [SEQUENCE] = &c->sequence};
+
+    return texts[text];
+}
+
 static bool contents_take(struct image_pack_contents *c)
 {
     const struct head *h = c->memory;
@@ -261,9 +276,8 @@ static bool contents_take(struct image_pack_contents *c)
 
     if (!good)
         return false;
-    c->class_names = text_at(c->memory, start[CLASS_NAMES], h->bytes[CLASS_NAMES]);
-    c->digest = text_at(c->memory, start[DIGEST], h->bytes[DIGEST]);
-    c->decoding = text_at(c->memory, start[DECODING], h->bytes[DECODING]);
+    for (int i = 0; i < TEXTS; i++)
+        *text_of(c, i) = text_at(c->memory, start[i], h->bytes[i]);
     for (int part = 0; part < DATASET_PARTS && good; part++)
         good = part_take(h, start, part, c);
     return good && c->class_names;

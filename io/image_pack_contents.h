@@ -26,7 +26,8 @@ struct image_pack_part {
 };
 
 struct image_pack_contents {
-    const char *class_names, *digest, *decoding; /* the attributes; NULL where one is not there, which class_names is */
+    const char *class_names, *digest, *decoding, *provenance,
+        *sequence; /* NULL where there is none, but for class_names */
     struct image_pack_part part[DATASET_PARTS];
     void *memory; /* of all of these */
     size_t memory_bytes;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "io/dataset.h"
-#include "io/h5.h"
 #include "io/places.h"
 #include "worker/command_data.h"
 
@@ -202,25 +201,9 @@ static void count_classes(const struct dataset *d, size_t (*counts)[DATASET_PART
             counts[d->part[part].labels[i]][part]++;
 }
 
-/* A text attribute of the pack; NULL if it has none.  malloc'd. */
-static char *note_of(const char *path, const char *name)
-{
-    char *text = NULL;
-    err e = {0};
-    h5 *file;
-
-    if (strlen(path) < 3 || strcmp(path + strlen(path) - 3, ".h5") || h5_open(path, &file, &e))
-        return NULL;
-    if (h5_read_text(file, name, &text, &e))
-        text = NULL;
-    h5_close(file);
-    return text;
-}
-
 struct view {
     const struct dataset *d;
     const char *path;
-    char *provenance, *sequence;
     struct sizes sizes[DATASET_PARTS];
     size_t (*counts)[DATASET_PARTS];
     char hex[DIGEST_HEX];
@@ -247,10 +230,10 @@ static void show_text(const struct view *v)
         printf(d->part[part].channels || s->looked_at == d->part[part].count ? "\n" : " among %zu looked at\n",
                s->looked_at);
     }
-    show_lines("from", v->provenance);
+    show_lines("from", d->provenance);
     show_lines("note", d->notes);
-    if (v->sequence)
-        printf("  tasks    dataset.sequence: %s\n", v->sequence);
+    if (d->sequence)
+        printf("  tasks    dataset.sequence: %s\n", d->sequence);
     printf("\n%7s %9s %8s  %s\n", "class", "training", "test", "name");
     for (int c = 0; c < d->classes; c++)
         printf("%7d %9zu %8zu  %s\n", c, v->counts[c][DATASET_TRAIN], v->counts[c][DATASET_TEST], d->class_names[c]);
@@ -274,8 +257,8 @@ static void show_json(const struct view *v)
                                                  (json_int_t)v->counts[c][DATASET_TRAIN], "test",
                                                  (json_int_t)v->counts[c][DATASET_TEST]));
     print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->d->name, "path", v->path, "digest",
-                         v->hex, "provenance", v->provenance ? v->provenance : "", "notes",
-                         v->d->notes ? v->d->notes : "", "sequence", v->sequence ? v->sequence : "", "train",
+                         v->hex, "provenance", v->d->provenance ? v->d->provenance : "", "notes",
+                         v->d->notes ? v->d->notes : "", "sequence", v->d->sequence ? v->d->sequence : "", "train",
                          part_json(v, DATASET_TRAIN), "test", part_json(v, DATASET_TEST), "classes", classes));
 }
 
@@ -290,12 +273,8 @@ static int show(const struct dataset *d, const char *path, bool json, err *e)
     if (!e->code) {
         count_classes(d, v.counts);
         digest_to_hex(&d->digest, v.hex);
-        v.provenance = note_of(path, "provenance");
-        v.sequence = note_of(path, "sequence");
         (json ? show_json : show_text)(&v);
     }
-    free(v.provenance);
-    free(v.sequence);
     free(v.counts);
     return e->code;
 }

@@ -253,7 +253,7 @@ static int note_provenance(const struct import *in, err *e)
         snprintf(more, sizeof more, "\nskipped: %zu more", unlisted);
     if (asprintf(&text, "%s%s%s", in->request->provenance, in->skipped, more) < 0)
         return err_set(e, ERR_NOMEM, "%s: out of memory", in->request->to);
-    image_pack_note(in->pack, "provenance", text, e);
+    image_pack_note(in->pack, IMAGE_PACK_PROVENANCE, text, e);
     free(text);
     return e->code;
 }
@@ -263,7 +263,7 @@ static int finish(const struct import *in, const char *sequence, err *e)
     if (!e->code && in->request->provenance)
         note_provenance(in, e);
     if (!e->code && sequence)
-        image_pack_note(in->pack, "sequence", sequence, e);
+        image_pack_note(in->pack, IMAGE_PACK_SEQUENCE, sequence, e);
     if (!e->code && !go_on(in, "finishing")) /* the pixels of a pack are read once more for its digest */
         err_set(e, ERR_INTERRUPTED, "stopped before the end; nothing was written");
     if (!e->code)
