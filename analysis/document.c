@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/text.h"
+
 enum { CHUNK_SIZE = 1 << 16 };
 
 struct arena_chunk {
@@ -60,42 +62,6 @@ void *document_alloc(struct document *d, size_t size)
     return memset(p, 0, size);
 }
 
-/* Bytes of the UTF-8 sequence at s: 1 to 4, or 0 if it is none. */
-static int utf8_length(const unsigned char *s)
-{
-    static const struct {
-        unsigned char mask, lead;
-        unsigned smallest;
-    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-
-    for (int n = 1; n <= 4; n++) {
-        if ((*s & forms[n - 1].mask) != forms[n - 1].lead)
-            continue;
-        unsigned code = *s & (unsigned char)~forms[n - 1].mask;
-        for (int i = 1; i < n; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return 0;
-            code = code << 6 | (s[i] & 0x3f);
-        }
-        bool surrogate = code >= 0xd800 && code < 0xe000;
-        return code < forms[n - 1].smallest || code > 0x10ffff || surrogate ? 0 : n;
-    }
-    return 0;
-}
-
-/* Make a text harmless in place; see document.h. */
-static void clean(char *text)
-{
-    for (unsigned char *s = (unsigned char *)text; *s;) {
-        int n = utf8_length(s);
-        if (!n)
-            *s = '?';
-        else if (*s < ' ' || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
-            memset(s, ' ', (size_t)n); /* C0, DEL and C1 */
-        s += n ? n : 1;
-    }
-}
-
 static const char *text_of(struct document *d, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
@@ -111,7 +77,7 @@ static const char *text_of(struct document *d, const char *format, va_list argum
         return "";
     }
     vsnprintf(text, (size_t)length + 1, format, arguments);
-    clean(text);
+    text_clean(text);
     return text;
 }
 

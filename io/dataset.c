@@ -15,6 +15,7 @@
 #include "io/image_pack.h"
 #include "io/image_pack_contents.h"
 #include "io/places.h"
+#include "io/text.h"
 
 /* A data set that is read from its IDX files without import, by its kind of that name. */
 struct known {
@@ -105,6 +106,11 @@ static int start(struct dataset *d, const char *path, err *e)
     return b->path ? 0 : err_set(e, ERR_NOMEM, "%s: out of memory", path);
 }
 
+bool class_name_valid(const char *name, size_t n)
+{
+    return n > 0 && n < CLASS_NAME_SIZE && text_is_printable(name, n);
+}
+
 /* Take the names of the classes, one a line. */
 static int classes_take(struct dataset *d, const char *path, const char *lines, err *e)
 {
@@ -120,9 +126,8 @@ static int classes_take(struct dataset *d, const char *path, const char *lines, 
     for (size_t i = 0; i < count; i++) {
         size_t n = strcspn(lines, "\n");
 
-        if (n == 0 || n >= sizeof *d->class_names)
-            return err_set(e, ERR_DAMAGED, "%s: the name of class %zu has %zu bytes, allowed are 1 to %zu", path, i, n,
-                           sizeof *d->class_names - 1);
+        if (!class_name_valid(lines, n))
+            return err_set(e, ERR_DAMAGED, "%s: what class %zu is called cannot be a name: " CLASS_NAME_RULE, path, i);
         memcpy(d->class_names[i], lines, n);
         lines += n + 1;
     }

@@ -13,6 +13,7 @@
 #ifndef IO_DATASET_H
 #define IO_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,8 +36,10 @@ struct image_set {
     unsigned mode;                     /* how files are decoded: enum picture_mode, as the pack says */
 };
 
-/* Room for the name of a class: 1 to 255 bytes, as many as the name of a folder may have. */
+/* Room for the name of a class, which may be as long as the name of a folder. */
 enum { CLASS_NAME_SIZE = 256 };
+#define CLASS_NAME_RULE "1 to 255 bytes of UTF-8 without control characters make one"
+bool class_name_valid(const char *name, size_t n);
 
 struct dataset {
     char name[64];

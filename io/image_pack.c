@@ -51,9 +51,8 @@ static int join_names(image_pack *p, const char (*names)[CLASS_NAME_SIZE], int c
     for (int i = 0; i < classes; i++) {
         size_t n = strnlen(names[i], CLASS_NAME_SIZE);
 
-        if (!n || n == CLASS_NAME_SIZE || memchr(names[i], '\n', n))
-            return err_set(e, ERR_DATA, "%s: class %d cannot be stored: its name has %zu bytes or a line end", p->path,
-                           i, n);
+        if (!class_name_valid(names[i], n))
+            return err_set(e, ERR_DATA, "%s: what class %d is called cannot be a name: " CLASS_NAME_RULE, p->path, i);
         memcpy(to, names[i], n);
         to += n;
         *to++ = '\n';

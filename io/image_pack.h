@@ -26,7 +26,7 @@ enum image_pack_kind { IMAGE_PACK_PIXELS, IMAGE_PACK_FILES };
 
 typedef struct image_pack image_pack;
 
-/* Begin a pack.  class_names: (classes), 1 to 255 bytes each, without line ends.  ERR_STORAGE if the folder is missing or cannot
+/* Begin a pack.  class_names: (classes), each valid.  ERR_STORAGE if the folder is missing or cannot
  * be written, ERR_DATA for names that cannot be stored, ERR_NOMEM. */
 int image_pack_create(const char *path, enum image_pack_kind kind, const char (*class_names)[CLASS_NAME_SIZE],
                       int classes, image_pack **out, err *e);

@@ -5,19 +5,7 @@
 #include <string.h>
 
 #include "io/digest.h"
-
-static json_t *text_to_json(const char *text, size_t size)
-{
-    char ascii[TEXT_SIZE];
-    size_t n = strnlen(text, size - 1);
-    json_t *json = json_stringn(text, n); /* NULL unless it is UTF-8 */
-
-    if (json)
-        return json;
-    for (size_t i = 0; i < n; i++)
-        ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    return json_stringn(ascii, n);
-}
+#include "io/text.h"
 
 static json_t *field_to_json(const struct field *f, const char *at)
 {
@@ -29,7 +17,7 @@ static json_t *field_to_json(const struct field *f, const char *at)
     case FIELD_NAME:
     case FIELD_TEXT:
     case FIELD_KEY:
-        return text_to_json(at, field_size(f->kind));
+        return text_json_n(at, strnlen(at, field_size(f->kind) - 1));
     }
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* io/rows.h - rows of io/tables.h as JSON objects: the form they have in messages and in the ledger.
  *
- * One member for each field, in the table's order.  A REAL that is not finite is left out and comes back as NaN.  Text
- * that is not UTF-8 keeps its ASCII characters and has '?' for every other byte. */
+ * One member for each field, in the table's order.  A REAL that is not finite is left out and comes back as NaN.  In
+ * texts each byte that is not UTF-8 is a '?' (io/text.h). */
 #ifndef IO_ROWS_H
 #define IO_ROWS_H
 

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
+#include "io/text.h"
+
 struct block {
     struct block *next;
     size_t used, size;
@@ -121,40 +123,13 @@ static int fail_syntax(struct reader *r)
     return fail_at(r, *at, problem);
 }
 
-/* Bytes of the UTF-8 character at s, 0 if it is not valid (overlong, surrogate, above U+10FFFF, cut). */
-static int utf8_length(const unsigned char *s, size_t n)
-{
-    static const struct {
-        unsigned char mask, lead, low, high; /* of the first byte; range of the second */
-        int length;
-    } forms[] = {
-        {0x80, 0x00, 0, 0, 1},       {0xFF, 0xE0, 0xA0, 0xBF, 3}, {0xFF, 0xED, 0x80, 0x9F, 3},
-        {0xFF, 0xF0, 0x90, 0xBF, 4}, {0xFF, 0xF4, 0x80, 0x8F, 4}, {0xFE, 0xC0, 1, 0, 2},
-        {0xE0, 0xC0, 0x80, 0xBF, 2}, {0xF0, 0xE0, 0x80, 0xBF, 3}, {0xFC, 0xF0, 0x80, 0xBF, 4},
-    };
-
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if ((s[0] & forms[i].mask) != forms[i].lead)
-            continue;
-        if ((size_t)forms[i].length > n)
-            return 0;
-        if (forms[i].length > 1 && (s[1] < forms[i].low || s[1] > forms[i].high))
-            return 0;
-        for (int k = 2; k < forms[i].length; k++)
-            if ((s[k] & 0xC0) != 0x80)
-                return 0;
-        return forms[i].length;
-    }
-    return 0;
-}
-
 /* NUL bytes and invalid UTF-8, with their place; libyaml would give a byte offset only. */
 static int check_text(struct reader *r)
 {
     yaml_mark_t at = {0};
 
     for (size_t i = 0; i < r->size;) {
-        int n = utf8_length((const unsigned char *)r->bytes + i, r->size - i);
+        int n = text_character(r->bytes + i, r->size - i);
         if (!n)
             return fail_at(r, at, "invalid UTF-8; save the file as UTF-8");
         if (r->bytes[i] == 0)

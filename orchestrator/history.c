@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "io/rows.h"
+#include "io/text.h"
 
 const char *fact_name(uint32_t type)
 {
@@ -30,21 +31,6 @@ static char *finish_json(json_t *object)
     return text;
 }
 
-/* A text as JSON, whatever bytes it holds. */
-static json_t *json_text(const char *text)
-{
-    json_t *value = json_string(text);
-    char clean[2048];
-    size_t i;
-
-    if (value)
-        return value;
-    for (i = 0; text[i] && i < sizeof clean - 1; i++)
-        clean[i] = text[i] > 0 ? text[i] : '?';
-    clean[i] = 0;
-    return json_string(clean);
-}
-
 static json_t *json_key(const struct digest *key)
 {
     char hex[DIGEST_HEX];
@@ -60,7 +46,7 @@ char *fact_begun(const char *host, int pid, int workers, const char *version, do
 
     for (int i = 0; i < contents_count; i++)
         json_object_set_new(all, contents[i].what, json_string(contents[i].is));
-    return finish_json(json_pack("{s:o, s:i, s:i, s:s, s:f, s:o}", "host", json_text(host), "pid", pid, "workers",
+    return finish_json(json_pack("{s:o, s:i, s:i, s:s, s:f, s:o}", "host", text_json(host), "pid", pid, "workers",
                                  workers, "version", version, "when", when, "contents", all));
 }
 
@@ -68,7 +54,7 @@ static json_t *attempt_json(const struct attempt *a)
 {
     return json_pack("{s:o, s:s, s:i, s:i, s:i, s:i, s:o, s:f, s:f}", "stage", json_key(&a->stage), "kind",
                      stage_kind_name(a->kind), "task", a->task, "attempt", a->number, "rank", a->rank, "threads",
-                     a->threads, "host", json_text(a->host), "started", a->started, "seconds", a->seconds);
+                     a->threads, "host", text_json(a->host), "started", a->started, "seconds", a->seconds);
 }
 
 /* A time as facts have it: in whole microseconds, so that what was written is what is read. */
@@ -159,19 +145,19 @@ char *fact_failed(const struct attempt *a, enum cause cause, const char *text)
     json_t *object = attempt_json(a);
 
     json_object_set_new(object, "cause", json_string(cause_name(cause)));
-    json_object_set_new(object, "text", json_text(text));
+    json_object_set_new(object, "text", text_json(text));
     return finish_json(object);
 }
 
 char *fact_aside(const struct digest *stage, enum cause cause, const char *text)
 {
     return finish_json(
-        json_pack("{s:o, s:s, s:o}", "stage", json_key(stage), "cause", cause_name(cause), "text", json_text(text)));
+        json_pack("{s:o, s:s, s:o}", "stage", json_key(stage), "cause", cause_name(cause), "text", text_json(text)));
 }
 
 char *fact_forgotten(const struct digest *stage, const char *why)
 {
-    return finish_json(json_pack("{s:o, s:o}", "stage", json_key(stage), "why", json_text(why)));
+    return finish_json(json_pack("{s:o, s:o}", "stage", json_key(stage), "why", text_json(why)));
 }
 
 char *fact_forgiven(const struct digest *stage)
@@ -182,7 +168,7 @@ char *fact_forgiven(const struct digest *stage)
 char *fact_pruned(const struct digest *trial, int after_task, const char *why)
 {
     return finish_json(
-        json_pack("{s:o, s:i, s:o}", "trial", json_key(trial), "after_task", after_task, "why", json_text(why)));
+        json_pack("{s:o, s:i, s:o}", "trial", json_key(trial), "after_task", after_task, "why", text_json(why)));
 }
 
 char *fact_ended(const char *how, double when, const struct run_figures *f)

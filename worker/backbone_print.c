@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/text.h"
+
 /* ---------------------------------------------------------------- the store */
 
 size_t backbone_numbers(const struct backbone_shape *s)
@@ -148,22 +150,6 @@ static const char *shape_text(char text[SIZES_TEXT], const struct backbone_tenso
     return sizes_text(text, t->rank, sizes);
 }
 
-/* A text as JSON, whatever bytes it holds: if they are no UTF-8, those that are no ASCII as "\xNN". */
-static json_t *json_text(const char *text)
-{
-    json_t *value = json_string(text);
-    char *clean, *at;
-
-    if (value || !(clean = malloc(4 * strlen(text) + 1)))
-        return value;
-    for (at = clean; *text; text++)
-        at += sprintf(at, *text & 0x80 ? "\\x%02x" : "%c", (unsigned char)*text);
-    *at = '\0';
-    value = json_string(clean);
-    free(clean);
-    return value;
-}
-
 static json_t *json_of_shape(const struct backbone_shape *s)
 {
     return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "side", s->side, "patch", s->patch, "width", s->width,
@@ -213,15 +199,15 @@ static void dump(FILE *out, json_t *value)
 static json_t *json_of(const struct stored_backbone *b)
 {
     char digest[DIGEST_HEX];
-    json_t *o = b->wrong.code ? json_pack("{s:o}", "error", json_text(b->wrong.text)) : json_of_shape(&b->shape);
+    json_t *o = b->wrong.code ? json_pack("{s:o}", "error", text_json(b->wrong.text)) : json_of_shape(&b->shape);
 
     json_object_set_new(o, "name", json_string(b->name));
-    json_object_set_new(o, "path", json_text(b->path));
+    json_object_set_new(o, "path", text_json(b->path));
     if (b->wrong.code)
         return o;
     digest_to_hex(&b->digest, digest);
     json_object_set_new(o, "digest", json_string(digest));
-    json_object_set_new(o, "provenance", json_text(b->provenance ? b->provenance : ""));
+    json_object_set_new(o, "provenance", text_json(b->provenance ? b->provenance : ""));
     return o;
 }
 
@@ -312,7 +298,7 @@ static json_t *json_of_import(const char *path, const struct backbone_weights *w
     json_t *o = json_of_shape(&w->shape);
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        json_object_set_new(o, texts[i].key, json_text(texts[i].text));
+        json_object_set_new(o, texts[i].key, text_json(texts[i].text));
     json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:i, s:i}", "required", r->required, "found", r->found,
                                         "dropped", r->dropped, "foreign", r->foreign, "unknown", r->unknown));
     return o;

@@ -8,6 +8,7 @@
 
 #include "io/dataset.h"
 #include "io/places.h"
+#include "io/text.h"
 #include "worker/command_data.h"
 
 enum { SIZES_LOOKED_AT = 200 };
@@ -133,10 +134,10 @@ static void list_one(const char *name, json_t *rows)
     if (!dataset_open(name, &d, &e))
         digest_to_hex(&d.digest, hex);
     if (rows)
-        json_array_append_new(rows, json_pack("{s:s, s:i, s:I, s:I, s:s, s:s, s:s}", "name", name, "classes", d.classes,
+        json_array_append_new(rows, json_pack("{s:s, s:i, s:I, s:I, s:s, s:o, s:o}", "name", name, "classes", d.classes,
                                               "train", (json_int_t)d.part[DATASET_TRAIN].count, "test",
-                                              (json_int_t)d.part[DATASET_TEST].count, "digest", hex, "path", path,
-                                              "error", e.text));
+                                              (json_int_t)d.part[DATASET_TEST].count, "digest", hex, "path",
+                                              text_json(path), "error", text_json(e.text)));
     else if (e.code)
         printf("%-20s cannot be read: %s\n", name, e.text);
     else
@@ -209,10 +210,21 @@ struct view {
     char hex[DIGEST_HEX];
 };
 
+/* A line of what a pack says: n bytes that may be anything. */
+static void show_line(const char *before, const char *line, size_t n)
+{
+    char *text = strndup(line, n);
+
+    if (text)
+        text_clean(text);
+    printf("  %-8s %s\n", before, text ? text : "");
+    free(text);
+}
+
 static void show_lines(const char *label, const char *lines)
 {
     for (const char *line = lines; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
-        printf("  %-8s %.*s\n", line == lines ? label : "", (int)strcspn(line, "\n"), line);
+        show_line(line == lines ? label : "", line, strcspn(line, "\n"));
 }
 
 static void show_text(const struct view *v)
@@ -233,7 +245,7 @@ static void show_text(const struct view *v)
     show_lines("from", d->provenance);
     show_lines("note", d->notes);
     if (d->sequence)
-        printf("  tasks    dataset.sequence: %s\n", d->sequence);
+        show_line("tasks    dataset.sequence:", d->sequence, strlen(d->sequence));
     printf("\n%7s %9s %8s  %s\n", "class", "training", "test", "name");
     for (int c = 0; c < d->classes; c++)
         printf("%7d %9zu %8zu  %s\n", c, v->counts[c][DATASET_TRAIN], v->counts[c][DATASET_TEST], d->class_names[c]);
@@ -248,6 +260,11 @@ static json_t *part_json(const struct view *v, enum dataset_part part)
                      (json_int_t)s->looked_at);
 }
 
+static json_t *text_or_empty(const char *text)
+{
+    return text_json(text ? text : "");
+}
+
 static void show_json(const struct view *v)
 {
     json_t *classes = json_array();
@@ -256,9 +273,9 @@ static void show_json(const struct view *v)
         json_array_append_new(classes, json_pack("{s:s, s:I, s:I}", "name", v->d->class_names[c], "train",
                                                  (json_int_t)v->counts[c][DATASET_TRAIN], "test",
                                                  (json_int_t)v->counts[c][DATASET_TEST]));
-    print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->d->name, "path", v->path, "digest",
-                         v->hex, "provenance", v->d->provenance ? v->d->provenance : "", "notes",
-                         v->d->notes ? v->d->notes : "", "sequence", v->d->sequence ? v->d->sequence : "", "train",
+    print_json(json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", v->d->name, "path",
+                         text_json(v->path), "digest", v->hex, "provenance", text_or_empty(v->d->provenance), "notes",
+                         text_or_empty(v->d->notes), "sequence", text_or_empty(v->d->sequence), "train",
                          part_json(v, DATASET_TRAIN), "test", part_json(v, DATASET_TEST), "classes", classes));
 }
 

@@ -4,28 +4,7 @@
 #include <string.h>
 
 #include "io/containers/fault.h"
-
-/* The length of the UTF-8 character at a text, which ends in a zero; 0 if it is none. */
-static size_t utf8_length(const unsigned char *c)
-{
-    static const struct {
-        unsigned char mask, lead;
-        size_t length;
-    } forms[] = {{0x80, 0x00, 1}, {0xe0, 0xc0, 2}, {0xf0, 0xe0, 3}, {0xf8, 0xf0, 4}};
-
-    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
-        if ((c[0] & forms[k].mask) != forms[k].lead)
-            continue;
-        for (size_t i = 1; i < forms[k].length; i++)
-            if (c[i] < 0x80 || c[i] > 0xbf)
-                return 0;
-        if (c[0] == 0xc0 || c[0] == 0xc1 || (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
-            (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f) || c[0] > 0xf4)
-            return 0; /* longer than needed, a surrogate, or beyond Unicode */
-        return forms[k].length;
-    }
-    return 0;
-}
+#include "io/text.h"
 
 int csv_open(struct csv *c, const char *name, char *text, size_t size, err *e)
 {
@@ -33,7 +12,7 @@ int csv_open(struct csv *c, const char *name, char *text, size_t size, err *e)
 
     *c = (struct csv){.name = name, .at = text, .end = text + size, .next_line = 1};
     for (size_t i = 0; i < size;) {
-        size_t n = text[i] ? utf8_length((const unsigned char *)text + i) : 0;
+        size_t n = text[i] ? (size_t)text_character(text + i, size - i) : 0;
 
         if (n == 0)
             return fault_set(e, FAULT_SYNTAX, "%s:%zu: byte %zu is %s", name, line, i,

@@ -310,14 +310,10 @@ static int check_name(const char *where, const char *name, err *e)
 {
     size_t size = strlen(name);
     char shown[ESCAPED_SIZE];
-    bool control = false;
 
-    for (const char *c = name; *c; c++)
-        control = control || (unsigned char)*c < ' ' || *c == 0x7f;
-    if (size == 0 || size >= CLASS_NAME_SIZE || control)
-        return fault_set(e, FAULT_SYNTAX,
-                         "%s: '%s' cannot be the name of a class: 1 to %d bytes without control characters make one",
-                         where, escaped(shown, name, size), CLASS_NAME_SIZE - 1);
+    if (!class_name_valid(name, size))
+        return fault_set(e, FAULT_SYNTAX, "%s: '%s' cannot be the name of a class: " CLASS_NAME_RULE, where,
+                         escaped(shown, name, size));
     return 0;
 }
 

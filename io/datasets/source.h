@@ -96,8 +96,8 @@ void source_compare_file(struct image_source *s, const struct source_options *op
                          const char *md5);
 void source_compare_bytes(struct image_source *s, const struct source_options *options, const char *where,
                           const struct bytes *bytes, const char *md5);
-/* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are empty, longer than 255
- * bytes or have control characters; E_DUP. */
+/* The names of all classes.  `where`: what they come from.  E_LIMIT, E_SYNTAX for names that are none
+ * (class_name_valid()), E_DUP. */
 int source_classes(struct image_source *s, const char *where, const char *const *names, size_t count, err *e);
 /* One more image that is a file. */
 int source_add_file(struct image_source *s, enum dataset_part part, const char *name, int32_t label, err *e);

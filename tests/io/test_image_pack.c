@@ -417,13 +417,13 @@ static void threads_read_at_the_same_time(void **state)
 static void misuse_is_refused(void **state)
 {
     static const uint8_t pixels[12] = {0};
-    static const char bad[2][1][CLASS_NAME_SIZE] = {{""}, {"two\nlines"}};
+    static const char bad[][1][CLASS_NAME_SIZE] = {{""}, {"two\nlines"}, {"bell\a"}, {"Latin-1 \xe9t\xe9"}};
     image_pack *p;
     err e = {0};
 
     (void)state;
     fresh("there");
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 4; i++)
         assert_int_equal(image_pack_create("there/a.h5", IMAGE_PACK_FILES, bad[i], 1, &p, &e), ERR_DATA);
     assert_int_equal(image_pack_create("no/such/folder/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e), ERR_STORAGE);
     assert_int_equal(image_pack_create("there/a.h5", IMAGE_PACK_FILES, class_names, 0, &p, &e), ERR_DATA);
