@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/containers/fault.h"
 #include "io/dataset_internal.h"
 #include "io/datasets/kinds.h"
 #include "io/image_pack.h"
@@ -114,6 +115,7 @@ bool class_name_valid(const char *name, size_t n)
 /* Take the names of the classes, one a line. */
 static int classes_take(struct dataset *d, const char *path, const char *lines, err *e)
 {
+    char shown[ESCAPED_SIZE];
     size_t count = 1;
 
     for (const char *at = lines; (at = strchr(at, '\n')); at++)
@@ -127,7 +129,8 @@ static int classes_take(struct dataset *d, const char *path, const char *lines, 
         size_t n = strcspn(lines, "\n");
 
         if (!class_name_valid(lines, n))
-            return err_set(e, ERR_DAMAGED, "%s: what class %zu is called cannot be a name: " CLASS_NAME_RULE, path, i);
+            return err_set(e, ERR_DAMAGED, "%s: '%s' cannot be the name of a class: " CLASS_NAME_RULE, path,
+                           escaped(shown, lines, n));
         memcpy(d->class_names[i], lines, n);
         lines += n + 1;
     }

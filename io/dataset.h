@@ -65,7 +65,7 @@ const char *dataset_known(size_t i);
 /* The folder or file that the named data set would be read from.  ERR_MISSING with the places searched and what to do if it is
  * nowhere; ERR_CONFIG if that is no name. */
 int dataset_locate(const char *name, char path[1024], err *e);
-/* ERR_MISSING, ERR_CONFIG as above; ERR_DAMAGED with file and reason; ERR_NOMEM.  A pack of image_pack.h is opened without reading
+/* ERR_MISSING, ERR_CONFIG as above; ERR_DAMAGED with file and reason; ERR_NOMEM, ERR_SYSTEM, ERR_INTERRUPTED.  A pack of image_pack.h is opened without reading
  * its images. */
 int dataset_open(const char *name, struct dataset *out, err *e);
 /* A pack by its path. */

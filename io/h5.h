@@ -36,9 +36,10 @@ int h5_commit(h5 *file, struct digest *digest, err *e);
 struct atomic_file;
 enum { H5_FRONT = 4096 };
 int h5_create_around(struct atomic_file *disk, uint64_t size, h5 **out, err *e);
-/* Name an array of H5_U8 whose bytes are in the file already, from `at`: chunks of `rows` of its first dimension, 1 to shape[0],
- * one after the other, the last one filled up with anything.  ERR_NOMEM, ERR_BUG. */
-int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, size_t rows, uint64_t at, err *e);
+/* Name an array of H5_U8 whose bytes are in the file already, from `at`, chunk by chunk; each (chunk) follows the one before it in
+ * the array as well: it has all of the later dimensions, any part of one, which divides it unless it is the first, and one step of
+ * those before.  The last chunk is filled up with anything.  ERR_NOMEM, ERR_BUG. */
+int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, const size_t *chunk, uint64_t at, err *e);
 /* Close; a file being written is removed.  NULL is fine. */
 void h5_close(h5 *file);
 

@@ -77,6 +77,8 @@ hid_t h5_create_list(hid_t kind);
  * able to yield the claimed ones. */
 const char *h5_storage_wrong(hid_t array, int rank, size_t element, size_t bytes);
 
+/* Whether chunks, laid one after the other, have the elements of an array in their order: h5_write_range(). */
+bool h5_chunks_follow(int rank, const hsize_t *shape, const hsize_t *chunk);
 /* Where an array begins whose elements follow one another in the file, in one piece or in chunks; HADDR_UNDEF if they do not. */
 haddr_t h5_first_byte(hid_t array);
 

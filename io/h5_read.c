@@ -355,19 +355,31 @@ static int array_read(h5 *file, const char *name, const struct array *a, enum h5
     return status < 0 ? h5_fail(file, ERR_DAMAGED, name, "cannot be read", e) : 0;
 }
 
-/* Whether chunks span all dimensions but the first, so that whole rows follow one another in each. */
-static bool chunks_of_rows(hid_t array, hid_t list)
+bool h5_chunks_follow(int rank, const hsize_t *shape, const hsize_t *chunk)
+{
+    int part = rank - 1; /* the dimension that chunks have a part of */
+
+    while (part > 0 && chunk[part] == shape[part])
+        part--;
+    for (int i = 0; i < part; i++)
+        if (chunk[i] != 1)
+            return false;
+    return part <= 0 || (chunk[part] && shape[part] % chunk[part] == 0);
+}
+
+/* The same of a stored array.  Chunks without an index are laid for the largest shape that it may take. */
+static bool stored_chunks_follow(hid_t array, hid_t list)
 {
     hid_t space = H5Dget_space(array);
-    hsize_t shape[H5_MAX_RANK], chunk[H5_MAX_RANK];
+    hsize_t shape[H5_MAX_RANK], largest[H5_MAX_RANK], chunk[H5_MAX_RANK];
     int rank = H5Sget_simple_extent_ndims(space);
-    bool whole = rank >= 1 && rank <= H5_MAX_RANK && H5Sget_simple_extent_dims(space, shape, NULL) == rank &&
-                 H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank;
+    bool follow = rank >= 1 && rank <= H5_MAX_RANK && H5Sget_simple_extent_dims(space, shape, largest) == rank &&
+                  H5Pget_chunk(list, H5_MAX_RANK, chunk) == rank && h5_chunks_follow(rank, shape, chunk);
 
-    for (int i = 1; i < rank && whole; i++)
-        whole = chunk[i] == shape[i];
+    for (int i = 1; i < rank && follow; i++)
+        follow = shape[i] == largest[i];
     H5Sclose(space);
-    return whole;
+    return follow;
 }
 
 /* HDF5 1.10 does not count a block of the user's before the file when it says where a chunk is. */
@@ -383,12 +395,12 @@ static bool has_user_block(hid_t array)
 }
 
 /* Whether the chunks are stored as they are and follow one another: those without an index do, and a single one does. */
-static bool chunks_follow(hid_t array, hid_t list)
+static bool is_in_order(hid_t array, hid_t list)
 {
     H5D_chunk_index_t index;
 
     return H5Pget_nfilters(list) == 0 && H5Dget_chunk_index_type(array, &index) >= 0 &&
-           (index == H5D_CHUNK_IDX_NONE || index == H5D_CHUNK_IDX_SINGLE) && chunks_of_rows(array, list) &&
+           (index == H5D_CHUNK_IDX_NONE || index == H5D_CHUNK_IDX_SINGLE) && stored_chunks_follow(array, list) &&
            !has_user_block(array);
 }
 
@@ -401,7 +413,7 @@ haddr_t h5_first_byte(hid_t array)
 
     if (H5Pget_layout(list) != H5D_CHUNKED)
         at = H5Dget_offset(array);
-    else if (!chunks_follow(array, list) || H5Dget_chunk_info_by_coord(array, first, &mask, &at, &stored) < 0)
+    else if (!is_in_order(array, list) || H5Dget_chunk_info_by_coord(array, first, &mask, &at, &stored) < 0)
         at = HADDR_UNDEF;
     H5Pclose(list);
     return at;

@@ -148,42 +148,48 @@ int h5_write(h5 *file, const char *name, enum h5_type type, int rank, const size
     return good ? 0 : fail_write(file, name, e);
 }
 
-/* Bytes of whole chunks of that many rows; 0 if there are none, or too many. */
-static size_t chunked_bytes(int rank, const size_t *shape, size_t rows)
+/* Bytes of the chunks of an array; 0 if their bytes do not follow one another, or are too many. */
+static size_t chunked_bytes(int rank, const size_t *shape, const size_t *chunk)
 {
+    hsize_t of_array[H5_MAX_RANK], of_chunk[H5_MAX_RANK];
     size_t whole[H5_MAX_RANK], bytes;
 
-    memcpy(whole, shape, (size_t)rank * sizeof *whole);
-    if (rows < 1 || rows > shape[0] || __builtin_add_overflow(shape[0], rows - 1, &whole[0]))
+    for (int i = 0; i < rank; i++) {
+        of_array[i] = whole[i] = shape[i];
+        of_chunk[i] = chunk[i];
+        if (chunk[i] < 1 || chunk[i] > shape[i])
+            return 0;
+    }
+    if (!h5_chunks_follow(rank, of_array, of_chunk) || __builtin_add_overflow(shape[0], chunk[0] - 1, &whole[0]))
         return 0;
-    whole[0] -= whole[0] % rows;
+    whole[0] -= whole[0] % chunk[0];
     return h5_shape_bytes(rank, whole, 1, &bytes) ? bytes : 0;
 }
 
 /* Room that is taken at once, for chunks of a known number without filters: HDF5 then lays them one after the other and keeps no
  * index of them. */
-static hid_t range_list(int rank, const size_t *shape, size_t rows)
+static hid_t range_list(int rank, const size_t *chunk)
 {
     hid_t list = h5_create_list(H5P_DATASET_CREATE);
-    hsize_t chunk[H5_MAX_RANK] = {rows};
+    hsize_t dims[H5_MAX_RANK];
 
-    for (int i = 1; i < rank; i++)
-        chunk[i] = shape[i];
-    H5Pset_chunk(list, rank, chunk);
+    for (int i = 0; i < rank; i++)
+        dims[i] = chunk[i];
+    H5Pset_chunk(list, rank, dims);
     H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(list, H5D_FILL_TIME_NEVER);
     return list;
 }
 
-int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, size_t rows, uint64_t at, err *e)
+int h5_write_range(h5 *file, const char *name, int rank, const size_t *shape, const size_t *chunk, uint64_t at, err *e)
 {
     struct h5_around *a = file->around;
-    size_t bytes = a && rank >= 1 && rank <= H5_MAX_RANK ? chunked_bytes(rank, shape, rows) : 0;
+    size_t bytes = a && rank >= 1 && rank <= H5_MAX_RANK ? chunked_bytes(rank, shape, chunk) : 0;
 
     if (!bytes || !h5_name_valid(name) || at < H5_FRONT || at > a->gap_end || bytes > a->gap_end - at ||
         !name_is_free(file, name))
         return err_set(e, ERR_BUG, "%s: %s: not a range of bytes that can be named", file->path, name);
-    hid_t space = space_make(rank, shape), list = range_list(rank, shape, rows);
+    hid_t space = space_make(rank, shape), list = range_list(rank, chunk);
     bool good = groups_make(file, name);
     a->claim = at;
     hid_t array = H5Dcreate2(file->id, name, H5T_STD_U8LE, space, H5P_DEFAULT, list, H5P_DEFAULT);

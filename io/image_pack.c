@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "io/atomic.h"
+#include "io/containers/fault.h"
 #include "io/dataset_internal.h"
 #include "io/h5.h"
 
-enum { CHUNK_BYTES = 1 << 16 }; /* about as much, in whole images of pixels, is a chunk */
+/* A chunk has about as many bytes, or one image of up to IMAGE_BYTES: what HDF5 keeps of an array in memory by itself. */
+enum { CHUNK_BYTES = 1 << 16, IMAGE_BYTES = 1 << 20 };
 
 /* What is kept of a part: not its images. */
 struct part {
@@ -44,7 +46,7 @@ static int no_memory(const image_pack *p, err *e)
 /* One a line. */
 static int join_names(image_pack *p, const char (*names)[CLASS_NAME_SIZE], int classes, err *e)
 {
-    char *to = p->class_names = malloc((size_t)classes * CLASS_NAME_SIZE + 1);
+    char shown[ESCAPED_SIZE], *to = p->class_names = malloc((size_t)classes * CLASS_NAME_SIZE + 1);
 
     if (!to)
         return no_memory(p, e);
@@ -52,7 +54,8 @@ static int join_names(image_pack *p, const char (*names)[CLASS_NAME_SIZE], int c
         size_t n = strnlen(names[i], CLASS_NAME_SIZE);
 
         if (!class_name_valid(names[i], n))
-            return err_set(e, ERR_DATA, "%s: what class %d is called cannot be a name: " CLASS_NAME_RULE, p->path, i);
+            return err_set(e, ERR_DATA, "%s: '%s' cannot be the name of a class: " CLASS_NAME_RULE, p->path,
+                           escaped(shown, names[i], n));
         memcpy(to, names[i], n);
         to += n;
         *to++ = '\n';
@@ -155,31 +158,50 @@ static int list_image(image_pack *p, struct part *s, int label, size_t n, err *e
     return 0;
 }
 
-/* How `images` or `files` of a part with images is stored: the length of its first dimension, the bytes of one step along it, and
- * how many steps a chunk has. */
+/* How the array of a part with images is stored. */
 struct layout {
-    size_t count, row_bytes, rows;
+    int rank;
+    size_t shape[4], chunk[4], bytes; /* bytes: of a chunk */
 };
+
+/* `files`. */
+static struct layout files_layout(const struct part *s)
+{
+    size_t chunk = s->bytes < CHUNK_BYTES ? s->bytes : CHUNK_BYTES;
+
+    return (struct layout){1, {s->bytes}, {chunk}, chunk};
+}
+
+/* `images`: as many as make CHUNK_BYTES, or one; of one above IMAGE_BYTES the largest part that divides its height. */
+static struct layout pixels_layout(const image_pack *p, const struct part *s)
+{
+    const size_t height = (size_t)p->height, line = (size_t)p->width * (size_t)p->channels;
+    size_t images = CHUNK_BYTES / (height * line), lines = height;
+
+    if (images > s->count)
+        images = s->count;
+    while (lines > 1 && (height % lines || lines * line > IMAGE_BYTES))
+        lines--;
+    if (images < 1)
+        images = 1;
+    return (struct layout){4,
+                           {s->count, height, (size_t)p->width, (size_t)p->channels},
+                           {images, lines, (size_t)p->width, (size_t)p->channels},
+                           images * lines * line};
+}
 
 static struct layout part_layout(const image_pack *p, const struct part *s)
 {
-    bool pixels = p->kind == IMAGE_PACK_PIXELS;
-    struct layout l = {pixels ? s->count : s->bytes, pixels ? s->bytes / s->count : 1, 1};
-
-    if (l.row_bytes < CHUNK_BYTES)
-        l.rows = CHUNK_BYTES / l.row_bytes;
-    if (l.rows > l.count)
-        l.rows = l.count;
-    return l;
+    return p->kind == IMAGE_PACK_PIXELS ? pixels_layout(p, s) : files_layout(s);
 }
 
 /* Fill up the last chunk of a part. */
 static int fill_chunk(image_pack *p, const struct part *s, err *e)
 {
     static const uint8_t nothing[CHUNK_BYTES];
-    struct layout l = part_layout(p, s);
+    size_t bytes = part_layout(p, s).bytes;
 
-    return put(p, nothing, (l.rows - l.count % l.rows) % l.rows * l.row_bytes, e);
+    return put(p, nothing, (bytes - s->bytes % bytes) % bytes, e); /* larger chunks are full */
 }
 
 /* Begin an image: find its part, and the place where the part begins, behind the one before it. */
@@ -203,6 +225,8 @@ static int add_file(image_pack *p, enum dataset_part part, int label, const void
 {
     struct part *s = &p->part[part];
 
+    if (!header_n && !n)
+        return err_set(e, ERR_DATA, "%s: image %zu of %s has no bytes", p->path, s->count, dataset_part_name(part));
     if (begin(p, part, label, e) || put(p, header, header_n, e) || put(p, bytes, n, e))
         return e->code;
     digester_add_u64(&s->digester, header_n + n);
@@ -288,18 +312,16 @@ static int content_digest(image_pack *p, struct digest *out, err *e)
 
 static int write_part(image_pack *p, h5 *file, enum dataset_part part, err *e)
 {
-    struct part *s = &p->part[part];
-    const size_t shape[] = {s->count, (size_t)p->height, (size_t)p->width, (size_t)p->channels}, bytes = s->bytes,
-                 rows = part_layout(p, s).rows;
+    const struct part *s = &p->part[part];
+    const struct layout l = part_layout(p, s);
+    bool pixels = p->kind == IMAGE_PACK_PIXELS;
     char name[40];
 
-    if (h5_write(file, dataset_array_name(name, part, "labels"), H5_I32, 1, shape, s->labels, true, e))
+    if (h5_write(file, dataset_array_name(name, part, "labels"), H5_I32, 1, &s->count, s->labels, true, e) ||
+        (!pixels && h5_write(file, dataset_array_name(name, part, "ends"), H5_I64, 1, &s->count, s->ends, true, e)))
         return e->code;
-    if (p->kind == IMAGE_PACK_PIXELS)
-        return h5_write_range(file, dataset_array_name(name, part, "images"), 4, shape, rows, s->at, e);
-    if (h5_write(file, dataset_array_name(name, part, "ends"), H5_I64, 1, shape, s->ends, true, e))
-        return e->code;
-    return h5_write_range(file, dataset_array_name(name, part, "files"), 1, &bytes, rows, s->at, e);
+    dataset_array_name(name, part, pixels ? "images" : "files");
+    return h5_write_range(file, name, l.rank, l.shape, l.chunk, s->at, e);
 }
 
 static int write_all(image_pack *p, h5 *file, const struct digest *digest, err *e)

@@ -33,7 +33,7 @@ struct image_pack_contents {
     size_t memory_bytes;
 };
 
-/* Read the pack at `path`, which is open as fd.  ERR_DAMAGED with file and reason, ERR_NOMEM, ERR_SYSTEM.  The contents are released
+/* Read the pack at `path`, which is open as fd.  ERR_DAMAGED with file and reason; ERR_NOMEM, ERR_SYSTEM, ERR_INTERRUPTED.  The contents are released
  * whatever is returned. */
 int image_pack_contents_read(const char *path, int fd, struct image_pack_contents *out, err *e);
 void image_pack_contents_free(struct image_pack_contents *c);

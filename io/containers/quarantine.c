@@ -26,8 +26,13 @@ static _Noreturn void in_child(quarantined work, void *context, unsigned seconds
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     setrlimit(RLIMIT_CPU, &(struct rlimit){seconds, seconds + 1});
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        signal(signal_number, SIG_DFL); /* the program's handlers are not for a child's death */
+    for (int signal_number = 1; signal_number < NSIG; signal_number++) {
+        struct sigaction action; /* the program's handlers are not for a child; what it ignores, the child does too */
+
+        if (!sigaction(signal_number, NULL, &action) && action.sa_handler != SIG_IGN)
+            signal(signal_number, SIG_DFL);
+    }
+    signal(SIGXFSZ, SIG_IGN); /* an errno, to be told of */
     if (nowhere >= 0)
         dup2(nowhere, STDERR_FILENO); /* whoever dies here is spoken for by the parent */
     work(context, fd, &e);
@@ -55,12 +60,21 @@ static int wait_for(pid_t child)
     return status;
 }
 
+/* What is sent to all processes of a job, and says nothing of the file. */
+static bool is_request(int signal_number)
+{
+    return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP || signal_number == SIGQUIT ||
+           signal_number == SIGUSR1 || signal_number == SIGUSR2;
+}
+
 static int judge(const char *name, bool heard, const err *said, int status, err *e)
 {
     if (heard) {
         *e = *said;
         return e->code;
     }
+    if (WIFSIGNALED(status) && is_request(WTERMSIG(status)))
+        return err_set(e, ERR_INTERRUPTED, "%s: reading it was stopped (%s)", name, strsignal(WTERMSIG(status)));
     if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
         return fault_set(e, FAULT_LIMIT, "%s: takes more time or memory to read than a file of its size may", name);
     if (WIFSIGNALED(status))

@@ -12,7 +12,8 @@ typedef int (*quarantined)(void *context, int fd, err *e);
 
 /* Run work(context, fd) in a child with `seconds` of processor time.  *fd is a file in memory with what it wrote, to be closed by
  * the caller; -1 on failure, which is the work's own error, or E_SYNTAX with `name` if the child died, or E_LIMIT if its time
- * was up or the system killed it, as it does when memory runs out.  ERR_SYSTEM, ERR_NOMEM. */
+ * was up or the system killed it, as it does when memory runs out; ERR_INTERRUPTED if a signal ended it that is sent to stop a job
+ * (those that the process ignores, the child does).  ERR_SYSTEM, ERR_NOMEM.  Descriptors 0 to 2 must be open. */
 int quarantine(const char *name, quarantined work, void *context, unsigned seconds, int *fd, err *e);
 
 #endif

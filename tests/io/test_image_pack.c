@@ -309,6 +309,52 @@ static void chunks_follow_one_another(void **state)
         0);
 }
 
+/* Images above a mebibyte are in chunks of whole lines that divide their height: 1201 is prime, 1200 is not. */
+static void large_images_have_several_chunks(void **state)
+{
+    enum { WIDTH = 1500, BYTES = 1201 * WIDTH };
+    static const int heights[] = {1200, 1201};
+    uint8_t *pixels = malloc(BYTES);
+
+    (void)state;
+    fresh("there");
+    assert_non_null(pixels);
+    for (int k = 0; k < 2; k++) {
+        struct image_reader reader = {0};
+        struct image image;
+        struct dataset d;
+        image_pack *p;
+        char path[40];
+        err e = {0};
+
+        snprintf(path, sizeof path, "there/%d.h5", heights[k]);
+        GOOD(image_pack_create(path, IMAGE_PACK_PIXELS, class_names, 3, &p, &e));
+        for (int i = 0; i < 6; i++) {
+            for (int b = 0; b < BYTES; b++)
+                pixels[b] = (uint8_t)(b / 7 + i);
+            GOOD(image_pack_add_pixels(p, i / 3, i % 3, heights[k], WIDTH, 1, pixels, &e));
+        }
+        GOOD(image_pack_finish(p, NULL, &e));
+        GOOD(dataset_open_pack(path, &d, &e));
+        GOOD(dataset_verify(&d, &e));
+        GOOD(image_set_read(&d.part[DATASET_TEST], 2, &reader, &image, &e)); /* the last one painted */
+        assert_non_null(d.part[DATASET_TEST].places);
+        assert_memory_equal(image.pixels, pixels, (size_t)heights[k] * WIDTH);
+        image_reader_free(&reader);
+        dataset_close(&d);
+    }
+    free(pixels);
+    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+        skip();
+    assert_int_equal(system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
+                            "for height, lines in (1200, 600), (1201, 1):\n"
+                            "  with h5py.File(f'there/{height}.h5') as f:\n"
+                            "    d, b = f['test/images'], n.arange(height * 1500)\n"
+                            "    assert d.chunks == (1, lines, 1500, 1), d.chunks\n"
+                            "    assert (d[1].ravel() == (b // 7 + 4).astype('u1')).all()\""),
+                     0);
+}
+
 /* However h5py stores pixels, they are the same images; files too, unless they are out of their order or behind a block of the
  * user's, where HDF5 1.10 says the wrong place. */
 static void packs_of_others_are_read(void **state)
@@ -323,6 +369,17 @@ static void packs_of_others_are_read(void **state)
         "  if early: how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)\n"
         "  kind, space = h5py.h5t.STD_U8LE, h5py.h5s.create_simple(data.shape)\n"
         "  h5py.Dataset(h5py.h5d.create(f.id, name.encode(), kind, space, how))[...] = data\n"
+        "with h5py.File('there/more.h5', 'w', libver='latest') as f:\n" /* laid for more than there is */
+        "  f.attrs['class_names'], f.attrs['provenance'], f.attrs['sequence'] = n.bytes_('a\\nb'), 2024, ['no', "
+        "'text']\n"
+        "  for part in 'train', 'test':\n"
+        "    f[part + '/labels'] = n.arange(50, dtype='>i8') % 2\n"
+        "    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)\n"
+        "    how.set_chunk((7, 4, 5, 3))\n"
+        "    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)\n"
+        "    space = h5py.h5s.create_simple((50, 4, 5, 3), (50, 8, 5, 3))\n"
+        "    h5py.Dataset(h5py.h5d.create(f.id, (part + '/images').encode(), h5py.h5t.STD_U8LE, space, how))[...] = "
+        "pixels\n"
         "for block in 0, 512:\n"
         "  for rows in 0, 7, 50:\n"
         "    for early in 0, 1:\n"
@@ -336,7 +393,7 @@ static void packs_of_others_are_read(void **state)
         "              if kind == 'files': f[part + '/ends'] = n.arange(12, 612, 12)\n"
         "              data = pixels if kind == 'pixels' else files\n"
         "              add(f, part + '/' + ('images' if kind == 'pixels' else kind), data, rows, early)\n";
-    static const int rows[] = {0, 7, 50}; /* 0: in one piece */
+    static const int rows[] = {0, 7, 50, 0}; /* 0: in one piece */
     int read = 0, in_place = 0;
     FILE *out;
 
@@ -348,9 +405,9 @@ static void packs_of_others_are_read(void **state)
     fputs(script, out);
     fclose(out);
     assert_int_equal(system("/usr/bin/python3 there/make.py"), 0);
-    for (int k = 0; k < 2 * 3 * 2 * 2 * 2; k++) {
+    for (int k = 0; k < 2 * 3 * 2 * 2 * 2 + 1; k++) {
         bool block = k & 1, early = k & 2, latest = k & 4, files = k & 8;
-        int size = rows[k >> 4];
+        int size = rows[k >> 4 & 3];
         struct image_reader reader = {0};
         struct image image;
         struct dataset d;
@@ -359,6 +416,10 @@ static void packs_of_others_are_read(void **state)
 
         snprintf(path, sizeof path, "there/%s-%d-%d-%d-%s.h5", files ? "files" : "pixels", block ? 512 : 0, size, early,
                  latest ? "latest" : "earliest");
+        if (k == 48) {
+            strcpy(path, "there/more.h5");
+            files = false;
+        }
         if (dataset_open_pack(path, &d, &e)) {
             if (!files || !size || (latest && early && !block))
                 fail_msg("%s", e.text);
@@ -374,7 +435,7 @@ static void packs_of_others_are_read(void **state)
         image_reader_free(&reader);
         dataset_close(&d);
     }
-    assert_in_range(read, 24 + 8 + 2, 48);
+    assert_in_range(read, 24 + 8 + 2, 49);
     assert_in_range(in_place, 2 * (8 + 2), read);
 }
 
@@ -441,6 +502,7 @@ static void misuse_is_refused(void **state)
     GOOD(image_pack_create("there/a.h5", IMAGE_PACK_FILES, class_names, 3, &p, &e));
     GOOD(image_pack_add_file(p, DATASET_TEST, 0, "P5 1 1 255 x", 12, &e));
     assert_int_equal(image_pack_add_file(p, DATASET_TRAIN, 0, "P5 1 1 255 x", 12, &e), ERR_BUG);
+    assert_int_equal(image_pack_add_file(p, DATASET_TEST, 0, "", 0, &e), ERR_DATA);
     image_pack_abandon(p);
     image_pack_abandon(NULL);
     assert_int_equal(files_in("there"), 0);
@@ -717,6 +779,7 @@ int main(void)
         cmocka_unit_test(equal_calls_give_equal_bytes),
         cmocka_unit_test(python_reads_them),
         cmocka_unit_test(chunks_follow_one_another),
+        cmocka_unit_test(large_images_have_several_chunks),
         cmocka_unit_test(packs_of_others_are_read),
         cmocka_unit_test(threads_read_at_the_same_time),
         cmocka_unit_test(misuse_is_refused),

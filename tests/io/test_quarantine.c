@@ -51,6 +51,14 @@ static int never_end(void *context, int fd, err *e)
     return 0;
 }
 
+/* As a signal to all processes of a job reaches the child. */
+static int be_told(void *context, int fd, err *e)
+{
+    (void)fd, (void)e;
+    raise(*(int *)context);
+    return 0;
+}
+
 static void no_child_is_left(void)
 {
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -129,11 +137,35 @@ static void its_time_is_bounded(void **state)
     no_child_is_left();
 }
 
+/* A job that is told to stop says nothing of the file; and what this process ignores, the child does. */
+static void requests_to_stop_are_no_faults(void **state)
+{
+    static const int requests[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        int number = requests[i], fd;
+        err e = {0};
+
+        assert_int_equal(quarantine("a.h5", be_told, &number, 10, &fd, &e), ERR_INTERRUPTED);
+        assert_non_null(strstr(e.text, "a.h5: reading it was stopped"));
+        assert_int_equal(fd, -1);
+        signal(number, SIG_IGN);
+        assert_int_equal(quarantine("a.h5", be_told, &number, 10, &fd, &e), 0);
+        close(fd);
+        signal(number, SIG_DFL);
+    }
+    no_child_is_left();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_the_child_wrote_arrives), cmocka_unit_test(its_error_is_ours),
-        cmocka_unit_test(its_death_is_an_error),        cmocka_unit_test(leaving_without_a_word_is_an_error),
+        cmocka_unit_test(requests_to_stop_are_no_faults),
+        cmocka_unit_test(what_the_child_wrote_arrives),
+        cmocka_unit_test(its_error_is_ours),
+        cmocka_unit_test(its_death_is_an_error),
+        cmocka_unit_test(leaving_without_a_word_is_an_error),
         cmocka_unit_test(its_time_is_bounded),
     };
 
