@@ -107,6 +107,18 @@ static int start(struct dataset *d, const char *path, err *e)
     return b->path ? 0 : err_set(e, ERR_NOMEM, "%s: out of memory", path);
 }
 
+/* Describe the images of a part. */
+static void part_set(struct dataset *d, enum dataset_part part, const size_t shape[4], const uint8_t *pixels,
+                     const int32_t *labels)
+{
+    d->part[part] = (struct image_set){.count = shape[0],
+                                       .height = (int)shape[1],
+                                       .width = (int)shape[2],
+                                       .channels = (int)shape[3],
+                                       .pixels = pixels,
+                                       .labels = labels};
+}
+
 bool class_name_valid(const char *name, size_t n)
 {
     return n > 0 && n < CLASS_NAME_SIZE && text_is_printable(name, n);
@@ -357,18 +369,6 @@ static int notes_take(struct dataset *d, const struct image_source *s, err *e)
     for (int i = 0; i < s->notes_count; i++)
         used += (size_t)sprintf(d->notes + used, "%s%s", i ? "\n" : "", s->notes[i]);
     return 0;
-}
-
-/* Describe the images of a part. */
-static void part_set(struct dataset *d, enum dataset_part part, const size_t shape[4], const uint8_t *pixels,
-                     const int32_t *labels)
-{
-    d->part[part] = (struct image_set){.count = shape[0],
-                                       .height = (int)shape[1],
-                                       .width = (int)shape[2],
-                                       .channels = (int)shape[3],
-                                       .pixels = pixels,
-                                       .labels = labels};
 }
 
 /* What a source has read, whose arrays the data set takes over. */

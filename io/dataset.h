@@ -38,6 +38,7 @@ struct image_set {
 
 /* Room for the name of a class, which may be as long as the name of a folder. */
 enum { CLASS_NAME_SIZE = 256 };
+/* Whether n bytes can be the name of a class; and the rule, for messages. */
 #define CLASS_NAME_RULE "1 to 255 bytes of UTF-8 without control characters make one"
 bool class_name_valid(const char *name, size_t n);
 
@@ -65,8 +66,8 @@ const char *dataset_known(size_t i);
 /* The folder or file that the named data set would be read from.  ERR_MISSING with the places searched and what to do if it is
  * nowhere; ERR_CONFIG if that is no name. */
 int dataset_locate(const char *name, char path[1024], err *e);
-/* ERR_MISSING, ERR_CONFIG as above; ERR_DAMAGED with file and reason; ERR_NOMEM, ERR_SYSTEM, ERR_INTERRUPTED.  A pack of image_pack.h is opened without reading
- * its images. */
+/* ERR_MISSING, ERR_CONFIG as above; ERR_DAMAGED with file and reason; ERR_NOMEM, ERR_SYSTEM, ERR_INTERRUPTED.  A pack of
+ * image_pack.h is opened without reading its images. */
 int dataset_open(const char *name, struct dataset *out, err *e);
 /* A pack by its path. */
 int dataset_open_pack(const char *path, struct dataset *out, err *e);

@@ -71,7 +71,7 @@ int h5_read_alloc(h5 *file, const char *name, enum h5_type type, int rank, size_
 /* Where in its file an array of H5_U8 lies whose elements follow one another there, in one piece or in chunks as h5_write_range()
  * has them; [out] at 0 if they do not. */
 int h5_range(h5 *file, const char *name, uint64_t *at, err *e);
-/* A descriptor of the open file for pread(), to be closed by the caller: it outlives the h5.  ERR_SYSTEM. */
+/* A descriptor of the open file, to be closed by the caller: it outlives the h5.  ERR_SYSTEM. */
 int h5_descriptor(h5 *file, int *fd, err *e);
 bool h5_has_attribute(h5 *file, const char *name); /* of / */
 /* The attributes format and format_version must say this, where they are; ERR_DAMAGED, with E_MAGIC or E_VERSION. */

@@ -7,11 +7,11 @@
  *                                                    sizes, and where each ends
  * and the attributes class_names (one a line), dataset_digest, decoding (image_pack_lenient()), and those of image_pack_note().
  *
- * `images` and `files` are stored uncompressed, in chunks of 64 KiB that follow one another (h5_write_range()), or of one image where
- * that is larger, up to 1 MiB: for HDF5, an image is in one or a few chunks that it finds without an index; for us it is a range of bytes of the file, which any number
- * of threads and ranks read at once with pread(), without the HDF5 library (it serves one thread) and without a copy in each
- * rank's memory (the page cache is shared).  JPEG does not deflate further, and deflated photographs keep more than four fifths
- * of their size.
+ * `images` and `files` are stored uncompressed, in chunks that follow one another (h5_write_range()): of 64 KiB; of one image
+ * where that is larger, up to 1 MiB; then of a part of it.  HDF5 finds an image's one or few chunks without an index; for us it
+ * is a range of bytes of the file, which any number of threads and ranks read at once with pread(), without the HDF5 library (it
+ * serves one thread) and without a copy in each rank's memory (the page cache is shared).  JPEG does not deflate further, and
+ * deflated photographs keep more than four fifths of their size.
  *
  * The bytes go to a temporary file beside the final name as they come; what HDF5 adds is composed in memory and written at the
  * end, so that a full disk is an error like any other.  Beside one image, memory holds 12 bytes for each. */

@@ -46,6 +46,21 @@ static void fresh(const char *folder)
     assert_int_equal(system(command), 0);
 }
 
+/* Run a script that uses h5py and NumPy, in a folder where "there" is fresh; false where Python has them not. */
+static bool python(const char *script)
+{
+    FILE *out;
+
+    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+        return false;
+    out = fopen("there/script.py", "w");
+    assert_non_null(out);
+    fputs(script, out);
+    fclose(out);
+    assert_int_equal(system("/usr/bin/python3 there/script.py"), 0);
+    return true;
+}
+
 static int files_in(const char *folder)
 {
     DIR *d = opendir(folder);
@@ -218,24 +233,21 @@ static void python_reads_them(void **state)
     fresh("there");
     pack_make("there/pixels.h5", IMAGE_PACK_PIXELS);
     pack_make("there/files.h5", IMAGE_PACK_FILES);
-    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+    if (!python("import h5py, numpy as n\n"
+                "paint = lambda k, part, i: (k * (2 * i + 1) + 100 * part + 31 * i).astype('u1')\n"
+                "with h5py.File('there/pixels.h5') as f:\n"
+                "  assert f.attrs['class_names'].decode() == 'cat\\ndog\\nwhite horse'\n"
+                "  assert f.attrs['source'].decode().startswith('images that')\n"
+                "  assert (f['test/images'][7].ravel() == paint(n.arange(45), 1, 7)).all()\n"
+                "  assert f['train/images'].shape == (50, 3, 5, 3) and f['train/images'].chunks == (50, 3, 5, 3)\n"
+                "with h5py.File('there/files.h5') as f:\n"
+                "  ends = f['train/ends'][:]\n"
+                "  one = bytes(f['train/files'][ends[8]:ends[9]])\n"
+                "  assert one.startswith(b'P6\\n6 4\\n255\\n'), one\n"
+                "  assert (n.frombuffer(one[11:], 'u1') == paint(n.arange(72), 0, 9)).all()\n"
+                "  assert ends[-1] == len(f['train/files'])\n"
+                "  assert (f['test/labels'][:] == (n.arange(20) + 1) % 3).all()"))
         skip();
-    assert_int_equal(
-        system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
-               "paint = lambda k, part, i: (k * (2 * i + 1) + 100 * part + 31 * i).astype('u1')\n"
-               "with h5py.File('there/pixels.h5') as f:\n"
-               "  assert f.attrs['class_names'].decode() == 'cat\\ndog\\nwhite horse'\n"
-               "  assert f.attrs['source'].decode().startswith('images that')\n"
-               "  assert (f['test/images'][7].ravel() == paint(n.arange(45), 1, 7)).all()\n"
-               "  assert f['train/images'].shape == (50, 3, 5, 3) and f['train/images'].chunks == (50, 3, 5, 3)\n"
-               "with h5py.File('there/files.h5') as f:\n"
-               "  ends = f['train/ends'][:]\n"
-               "  one = bytes(f['train/files'][ends[8]:ends[9]])\n"
-               "  assert one.startswith(b'P6\\n6 4\\n255\\n'), one\n"
-               "  assert (n.frombuffer(one[11:], 'u1') == paint(n.arange(72), 0, 9)).all()\n"
-               "  assert ends[-1] == len(f['train/files'])\n"
-               "  assert (f['test/labels'][:] == (n.arange(20) + 1) % 3).all()\""),
-        0);
 }
 
 /* ---------------------------------------------------------------- chunks */
@@ -292,21 +304,19 @@ static void chunks_follow_one_another(void **state)
         dataset_close(&d);
     }
     image_reader_free(&reader);
-    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+    if (!python(
+            "import h5py, numpy as n\n"
+            "made = lambda p, i: (n.arange(4800) * (2 * i + 1) // 7 + 100 * p + i).astype('u1').reshape(40, 40, 3)\n"
+            "with h5py.File('there/pixels.h5') as f, h5py.File('there/files.h5') as g:\n"
+            "  for p, part, count in (0, 'train', 44), (1, 'test', 26):\n"
+            "    images, files, ends = f[part]['images'], g[part]['files'], g[part]['ends'][:]\n"
+            "    assert images.shape == (count, 40, 40, 3) and images.chunks == (13, 40, 40, 3), images.chunks\n"
+            "    assert files.chunks == (65536,) and not images.compression and not files.compression\n"
+            "    for i in range(count):\n"
+            "      assert (images[i] == made(p, i)).all()\n"
+            "      file = files[ends[i] - 4800:ends[i]]\n"
+            "      assert (file.reshape(40, 40, 3) == made(p, i)).all()"))
         skip();
-    assert_int_equal(
-        system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
-               "made = lambda p, i: (n.arange(4800) * (2 * i + 1) // 7 + 100 * p + i).astype('u1').reshape(40, 40, 3)\n"
-               "with h5py.File('there/pixels.h5') as f, h5py.File('there/files.h5') as g:\n"
-               "  for p, part, count in (0, 'train', 44), (1, 'test', 26):\n"
-               "    images, files, ends = f[part]['images'], g[part]['files'], g[part]['ends'][:]\n"
-               "    assert images.shape == (count, 40, 40, 3) and images.chunks == (13, 40, 40, 3), images.chunks\n"
-               "    assert files.chunks == (65536,) and not images.compression and not files.compression\n"
-               "    for i in range(count):\n"
-               "      assert (images[i] == made(p, i)).all()\n"
-               "      file = files[ends[i] - 4800:ends[i]]\n"
-               "      assert (file.reshape(40, 40, 3) == made(p, i)).all()\""),
-        0);
 }
 
 /* Images above a mebibyte are in chunks of whole lines that divide their height: 1201 is prime, 1200 is not. */
@@ -344,15 +354,13 @@ static void large_images_have_several_chunks(void **state)
         dataset_close(&d);
     }
     free(pixels);
-    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+    if (!python("import h5py, numpy as n\n"
+                "for height, lines in (1200, 600), (1201, 1):\n"
+                "  with h5py.File(f'there/{height}.h5') as f:\n"
+                "    d, b = f['test/images'], n.arange(height * 1500)\n"
+                "    assert d.chunks == (1, lines, 1500, 1), d.chunks\n"
+                "    assert (d[1].ravel() == (b // 7 + 4).astype('u1')).all()"))
         skip();
-    assert_int_equal(system("/usr/bin/python3 -c \"import h5py, numpy as n\n"
-                            "for height, lines in (1200, 600), (1201, 1):\n"
-                            "  with h5py.File(f'there/{height}.h5') as f:\n"
-                            "    d, b = f['test/images'], n.arange(height * 1500)\n"
-                            "    assert d.chunks == (1, lines, 1500, 1), d.chunks\n"
-                            "    assert (d[1].ravel() == (b // 7 + 4).astype('u1')).all()\""),
-                     0);
 }
 
 /* However h5py stores pixels, they are the same images; files too, unless they are out of their order or behind a block of the
@@ -395,16 +403,11 @@ static void packs_of_others_are_read(void **state)
         "              add(f, part + '/' + ('images' if kind == 'pixels' else kind), data, rows, early)\n";
     static const int rows[] = {0, 7, 50, 0}; /* 0: in one piece */
     int read = 0, in_place = 0;
-    FILE *out;
 
     (void)state;
     fresh("there");
-    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+    if (!python(script))
         skip();
-    out = fopen("there/make.py", "w");
-    fputs(script, out);
-    fclose(out);
-    assert_int_equal(system("/usr/bin/python3 there/make.py"), 0);
     for (int k = 0; k < 2 * 3 * 2 * 2 * 2 + 1; k++) {
         bool block = k & 1, early = k & 2, latest = k & 4, files = k & 8;
         int size = rows[k >> 4 & 3];
@@ -674,18 +677,13 @@ static void places_are_not_believed(void **state)
         "open('there/a.h5', 'wb').write(wrong)\n";
     struct image_pack_contents pack;
     struct dataset d;
-    FILE *out;
     err e = {0};
     int fd;
 
     (void)state;
     fresh("there");
-    if (system("/usr/bin/python3 -c 'import h5py, numpy' 2> there/log"))
+    if (!python(script))
         skip();
-    out = fopen("there/make.py", "w");
-    fputs(script, out);
-    fclose(out);
-    assert_int_equal(system("/usr/bin/python3 there/make.py"), 0);
     assert_int_equal(dataset_open_pack("there/a.h5", &d, &e), ERR_DAMAGED);
     assert_string_equal(e.text, "there/a.h5: the images of test reach beyond the end of the file (E_TRUNC)");
     assert_int_equal(dataset_open_pack("there", &d, &e), ERR_DAMAGED);
